@@ -1,0 +1,1 @@
+"""Benchmarks against PyTorch and JAX (`python -m bench --help`); see bench/README.md."""

@@ -1,0 +1,49 @@
+"""Automatic differentiation for NumPy-backed tensors, with PyTorch's interface."""
+
+import math as _math
+from typing import TYPE_CHECKING, Any
+
+from . import autograd, conversion, creation, inplace, printing
+from .dtypes import (
+    bool,
+    complex64,
+    complex128,
+    dtype,
+    float16,
+    float32,
+    float64,
+    get_default_dtype,
+    int8,
+    int16,
+    int32,
+    int64,
+    promote_types,
+    set_default_dtype,
+    uint8,
+)
+from .modes import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from .ops import indexing, math, products, reduce, shape
+from .ops.export import EXPORTS, publish_registry
+from .tensor import Size, Tensor
+
+__version__ = "0.1.0"
+
+publish_registry()
+globals().update(EXPORTS)
+
+half, float, double = float16, float32, float64  # noqa: A001
+short, int, long = int16, int32, int64  # noqa: A001
+cfloat, cdouble = complex64, complex128
+pi, e, inf, nan = _math.pi, _math.e, _math.inf, _math.nan
+newaxis = None
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...

@@ -1,0 +1,407 @@
+"""`backward` and `grad`: the public ways into the engine, and the gradient state of a tensor."""
+
+from __future__ import annotations
+
+import warnings
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..modes import state
+from ..ops.elementwise import fill
+from ..ops.view import alias
+from ..tape import Edge, RemovableHandle, gradient_edge, node_hooks, refresh
+from ..tensor import INFERENCE, Tensor, extras, method, wrap
+from .engine import run_backward
+
+Tensors = Tensor | Sequence[Tensor]
+
+
+def _tuple(x: Any) -> tuple[Any, ...]:
+    return (x,) if isinstance(x, Tensor) or x is None else tuple(x)
+
+
+def _root_gradients(
+    outputs: tuple[Tensor, ...], grads: Sequence[Any], batched: bool = False
+) -> list[Tensor]:
+    """The cotangents to start from: those given, checked, or 1 for scalars."""
+    if len(grads) != len(outputs):
+        raise RuntimeError(
+            f"got {len(outputs)} tensors and {len(grads)} gradients; give one gradient (or None) "
+            "for each tensor"
+        )
+    result = []
+    for i, (t, g) in enumerate(zip(outputs, grads, strict=True)):
+        if g is None:
+            if t.numel() != 1:
+                raise RuntimeError(
+                    "grad can be implicitly created only for scalar outputs: output "
+                    f"{i} has shape {tuple(t.shape)}; reduce it, for instance with .sum(), or pass "
+                    "a gradient of that shape"
+                )
+            if t._data.dtype.kind != "f":
+                raise RuntimeError(
+                    "grad can be implicitly created only for real scalar outputs but got "
+                    f"{t.dtype}"
+                )
+            result.append(_ones(t))
+            continue
+        if not isinstance(g, Tensor):
+            raise TypeError(
+                f"gradients can be either Tensors or None, but got {type(g).__name__}"
+            )
+        if g._data.shape != t._data.shape:
+            raise RuntimeError(
+                f"Mismatch in shape: grad_output[{i}] has a shape of {tuple(g.shape)} and "
+                f"output[{i}] has a shape of {tuple(t.shape)}."
+            )
+        if (g._data.dtype.kind == "c") != (t._data.dtype.kind == "c"):
+            raise RuntimeError(
+                "For complex Tensors, both grad_output and output are required to have the same "
+                f"dtype. Mismatch in dtype: grad_output[{i}] has a dtype of {g.dtype} and "
+                f"output[{i}] has a dtype of {t.dtype}."
+            )
+        result.append(g if g._data.dtype is t._data.dtype else g.to(t.dtype))
+    return result
+
+
+def _ones(t: Tensor) -> Tensor:
+    if t._data.__class__ is np.ndarray:
+        return wrap(np.ones(t._data.shape, t._data.dtype))
+    return fill(t.detach(), 1)
+
+
+def _root_edges(outputs: tuple[Tensor, ...]) -> list[Edge]:
+    edges = []
+    for i, t in enumerate(outputs):
+        if not isinstance(t, Tensor):
+            raise TypeError(f"expected a Tensor to differentiate, got {type(t).__name__}")
+        refresh(t)
+        if not t._requires_grad:
+            raise RuntimeError(
+                f"element {i} of tensors does not require grad and does not have a grad_fn; "
+                "create its inputs with requires_grad=True, outside of no_grad"
+            )
+        edges.append(gradient_edge(t))
+    return edges
+
+
+def backward(
+    tensors: Tensors,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Tensors | None = None,
+) -> None:
+    """Add the gradients of the sum of `tensors` to the ``grad`` of the leaves.
+
+    Args:
+        tensors: what to differentiate; those that are not scalars need a gradient.
+        grad_tensors: the cotangent of each tensor, of the tensor's shape.
+        retain_graph: keep the saved values for another backward; default: `create_graph`.
+        create_graph: record the gradient computation, for derivatives of higher order.
+        inputs: accumulate in these only; default: in all leaves.
+
+    Raises:
+        RuntimeError: nothing requires grad, a gradient is missing or has the wrong shape, the
+            graph was freed, or a saved tensor was changed in place.
+
+    >>> import numbagrad as ng
+    >>> x = ng.tensor([1.0, 2.0], requires_grad=True)
+    >>> ng.autograd.backward((x * x).sum())
+    >>> x.grad
+    tensor([2., 4.])
+    """
+    outputs = _tuple(tensors)
+    grads = [None] * len(outputs) if grad_tensors is None else list(_tuple(grad_tensors))
+    edges = _root_edges(outputs)
+    starts = _root_gradients(outputs, grads)
+    keep = create_graph if retain_graph is None else retain_graph
+    wanted = None
+    if inputs is not None:
+        tensors_in = _tuple(inputs)
+        if not tensors_in:
+            raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+        for t in tensors_in:
+            if not t._requires_grad:
+                raise RuntimeError("One of the differentiated Tensors does not require grad")
+        wanted = [gradient_edge(t) for t in tensors_in]
+        inner = [t for t in tensors_in if t._node is not None]
+        handles = [_retain(t) for t in inner if not t.retains_grad]
+        try:
+            run_backward(
+                edges, starts, keep_graph=keep, create_graph=create_graph, inputs=wanted
+            )
+        finally:
+            for nodes, nr in handles:
+                nodes.pop(nr, None)
+        return
+    run_backward(edges, starts, keep_graph=keep, create_graph=create_graph)
+
+
+def _retain(t: Tensor) -> tuple[dict[int, Any], int]:
+    retained = node_hooks(t._node).retain
+    retained[t._nr] = weakref.ref(t)
+    return retained, t._nr
+
+
+def grad(
+    outputs: Tensors,
+    inputs: Tensors,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of the sum of `outputs` with respect to `inputs`.
+
+    Args:
+        outputs, grad_outputs: as in :func:`backward`.
+        inputs: tensors, leaves or intermediate, that `outputs` depend on.
+        retain_graph, create_graph: as in :func:`backward`.
+        allow_unused: give None for an input that no output depends on, instead of an error;
+            default: `materialize_grads`.
+        is_grads_batched: the first dimension of each `grad_outputs` is a batch of cotangents.
+        materialize_grads: zeros in place of None.
+
+    Returns:
+        One gradient per input, of the input's shape.
+
+    >>> import numbagrad as ng
+    >>> x = ng.tensor(2.0, requires_grad=True)
+    >>> (dx,) = ng.autograd.grad(x**3, x, create_graph=True)
+    >>> ng.autograd.grad(dx, x)
+    (tensor(12.),)
+    """
+    outs, ins = _tuple(outputs), _tuple(inputs)
+    if materialize_grads and allow_unused is False:
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
+            "allow_unused=False."
+        )
+    allow = materialize_grads if allow_unused is None else allow_unused
+    if not ins:
+        raise ValueError("grad requires non-empty inputs.")
+    grads = [None] * len(outs) if grad_outputs is None else list(_tuple(grad_outputs))
+    keep = create_graph if retain_graph is None else retain_graph
+    if is_grads_batched:
+        return _batched(outs, ins, grads, create_graph, allow, materialize_grads)
+    edges = _root_edges(outs)
+    starts = _root_gradients(outs, grads)
+    for i, t in enumerate(ins):
+        if not isinstance(t, Tensor):
+            raise TypeError(f"expected Tensors as inputs, got {type(t).__name__} at {i}")
+        if not t._requires_grad:
+            raise RuntimeError(
+                f"One of the differentiated Tensors does not require grad: input {i} of shape "
+                f"{tuple(t.shape)}; set requires_grad=True before computing with it"
+            )
+        refresh(t)
+    results = run_backward(
+        edges, starts, keep_graph=keep, create_graph=create_graph,
+        inputs=[gradient_edge(t) for t in ins], accumulate=False,
+    )  # fmt: skip
+    for i, (t, r) in enumerate(zip(ins, results, strict=True)):
+        if r is None:
+            if not allow:
+                raise RuntimeError(
+                    f"One of the differentiated Tensors (input {i}, shape {tuple(t.shape)}) "
+                    "appears to not have been used in the graph. Set allow_unused=True if this is "
+                    "the desired behavior."
+                )
+            if materialize_grads:
+                results[i] = wrap(np.zeros(t._data.shape, t._data.dtype), create_graph)
+    return tuple(results)
+
+
+def _batched(
+    outs: tuple[Tensor, ...], ins: tuple[Tensor, ...], grads: list[Any],
+    create_graph: bool, allow: bool, materialize: bool,
+) -> tuple[Tensor | None, ...]:  # fmt: skip
+    """One backward pass per cotangent of the batch, stacked."""
+    from ..ops.shape import stack
+
+    batch = next(g.shape[0] for g in grads if g is not None)
+    rows = [
+        grad(outs, ins, [None if g is None else g[i] for g in grads], True, create_graph, allow,
+             False, materialize)
+        for i in range(batch)
+    ]  # fmt: skip
+    return tuple(None if column[0] is None else stack(column) for column in zip(*rows, strict=True))
+
+
+# -- the gradient state of a tensor ---------------------------------------------------------------
+
+
+@method("backward")
+def _backward(
+    self: Tensor,
+    gradient: Tensor | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Tensors | None = None,
+) -> None:
+    """Add the gradient of this tensor to the ``grad`` of the leaves; see `autograd.backward`."""
+    backward(self, gradient, retain_graph, create_graph, inputs)
+
+
+def _get_requires_grad(self: Tensor) -> bool:
+    if self._view is not None:
+        refresh(self)
+    return self._requires_grad
+
+
+def _set_requires_grad(self: Tensor, value: bool) -> None:
+    if self._node is not None:
+        if not value:
+            raise RuntimeError(
+                "you can only change requires_grad flags of leaf variables. If you want to use a "
+                "computed variable in a subgraph that doesn't require differentiation use "
+                "var_no_grad = var.detach()."
+            )
+        return
+    if value and self._data.dtype.kind not in "fc":
+        raise RuntimeError(
+            "only Tensors of floating point dtype can require gradients, got "
+            f"{self.dtype}; convert it with .float() first"
+        )
+    if value and self._counter is INFERENCE and not state.inference:
+        raise RuntimeError(
+            "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed."
+        )
+    self._requires_grad = bool(value)
+
+
+def _get_grad_fn(self: Tensor) -> Any:
+    if self._view is not None:
+        refresh(self)
+    return self._node
+
+
+def _get_grad(self: Tensor) -> Tensor | None:
+    if self._grad is None and self._node is not None and not self.retains_grad:
+        warnings.warn(
+            "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its "
+            ".grad attribute won't be populated during autograd.backward(). If you indeed want "
+            "the .grad field to be populated for a non-leaf Tensor, use .retain_grad() on the "
+            "non-leaf Tensor.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return self._grad
+
+
+def _set_grad(self: Tensor, value: Tensor | None) -> None:
+    if value is not None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type "
+                            f"{type(value).__name__}")  # fmt: skip
+        if value is self:
+            raise RuntimeError("can't assign Variable as its own grad")
+        if value._data.shape != self._data.shape:
+            raise RuntimeError(
+                f"assigned grad has data of a different size: {tuple(value.shape)} for a tensor "
+                f"of shape {tuple(self.shape)}"
+            )
+        if value._data.dtype is not self._data.dtype:
+            raise RuntimeError(
+                f"assigned grad has data of a different type: {value.dtype} for a tensor of "
+                f"{self.dtype}"
+            )
+    self._grad = value
+
+
+def _del_grad(self: Tensor) -> None:
+    self._grad = None
+
+
+def _get_data(self: Tensor) -> Tensor:
+    t = wrap(self._data)
+    return t
+
+
+def _set_data(self: Tensor, value: Tensor) -> None:
+    if not isinstance(value, Tensor):
+        raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
+    self._data = value._data
+
+
+Tensor.requires_grad = property(_get_requires_grad, _set_requires_grad)  # type: ignore[method-assign]
+Tensor.grad_fn = property(_get_grad_fn)  # type: ignore[method-assign]
+Tensor.grad = property(_get_grad, _set_grad, _del_grad)  # type: ignore[method-assign]
+Tensor.data = property(_get_data, _set_data)  # type: ignore[method-assign]
+
+
+@method("requires_grad_")
+def _requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
+    """Set ``requires_grad`` in place."""
+    self.requires_grad = requires_grad  # type: ignore[method-assign]
+    return self
+
+
+@method("detach")
+def _detach(self: Tensor) -> Tensor:
+    """The same storage and version counter, without the history."""
+    grad, state.grad = state.grad, False
+    try:
+        t = alias(self)
+    finally:
+        state.grad = grad
+    t._view = None
+    return t
+
+
+@method("detach_")
+def _detach_(self: Tensor) -> Tensor:
+    """Forget the history, in place."""
+    if self._view is not None:
+        raise RuntimeError(
+            "Can't detach views in-place. Use detach() instead. If you are using "
+            "DistributedDataParallel (DDP) for training, use the view before."
+        )
+    self._node, self._nr, self._requires_grad = None, 0, False
+    return self
+
+
+@method("retain_grad")
+def _retain_grad(self: Tensor) -> None:
+    """Keep the gradient of this intermediate tensor in ``grad``."""
+    if not self.requires_grad:
+        raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+    if self._node is None or self.retains_grad:
+        return
+    extras(self).retains_grad = True
+    _retain(self)
+
+
+@method("register_hook")
+def _register_hook(self: Tensor, hook: Any) -> RemovableHandle:
+    """Call ``hook(grad)`` when the gradient of this tensor is complete; it may replace it."""
+    if not self.requires_grad:
+        raise RuntimeError(
+            "cannot register a hook on a tensor that doesn't require gradient"
+        )
+    if self._node is None:
+        e = extras(self)
+        if e.hooks is None:
+            e.hooks = {}
+        return RemovableHandle(e.hooks, hook)
+    hooks = node_hooks(self._node).tensor_pre
+    return RemovableHandle(hooks.setdefault(self._nr, {}), hook)
+
+
+@method("register_post_accumulate_grad_hook")
+def _register_post_accumulate_grad_hook(self: Tensor, hook: Any) -> RemovableHandle:
+    """Call ``hook(tensor)`` after a gradient was added to this leaf's ``grad``."""
+    if self._node is not None:
+        raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+    e = extras(self)
+    if e.post_accumulate_hooks is None:
+        e.post_accumulate_hooks = {}
+    return RemovableHandle(e.post_accumulate_hooks, hook)
+
+

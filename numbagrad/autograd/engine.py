@@ -1,0 +1,266 @@
+"""The backward pass: cotangents flow from the roots to the leaves, each node runs once.
+
+A node is ready when all nodes that read its outputs have run; among the ready ones the one
+recorded last goes first, and gradients of leaves are accumulated as soon as they are complete, as
+in PyTorch's engine. Everything is iterative: depth is bounded by memory only.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..modes import state
+from ..ops.reduction import sum_to
+from ..ops.elementwise import add, to_dtype
+from ..tape import AccumulateGrad, Edge, Node, OpNode
+from ..tensor import Tensor, wrap
+
+_accumulating = threading.Lock()
+
+
+def run_backward(
+    roots: Sequence[Edge],
+    grads: Sequence[Tensor],
+    *,
+    keep_graph: bool,
+    create_graph: bool,
+    inputs: Sequence[Edge] | None = None,
+    accumulate: bool = True,
+) -> list[Tensor | None]:
+    """Propagate `grads` from `roots`.
+
+    Without `inputs`, gradients are accumulated in the leaves. With `inputs`, only what leads to
+    them runs, and their gradients are returned (`accumulate=False`) or accumulated in them.
+    """
+    dependencies = _count_dependencies(node for node, _ in roots)
+    captures: dict[Node, dict[int, Tensor | None]] = {}
+    needed: set[Node] | None = None
+    if inputs is not None:
+        needed = _leading_to({node for node, _ in inputs}, dependencies)
+        for node, nr in inputs:
+            captures.setdefault(node, {})[nr] = None
+
+    pending: dict[Node, list[Tensor | None]] = {}
+    for (node, nr), g in zip(roots, grads, strict=True):
+        _put(pending, node, nr, g)
+
+    ready: list[tuple[int, int, Node]] = []
+    for node in dict.fromkeys(n for n, _ in roots):
+        if dependencies[node] == 0:
+            heapq.heappush(ready, _priority(node))
+
+    grad_mode = state.grad
+    state.grad = create_graph
+    try:
+        while ready:
+            node = heapq.heappop(ready)[2]
+            buffer = pending.pop(node, None)
+            if buffer is None:
+                outputs: tuple[Tensor | None, ...] = (None,) * len(node.edges)
+            else:
+                outputs = _run_node(node, buffer, captures, needed, keep_graph, accumulate)
+            for edge, g in zip(node.edges, outputs, strict=True):
+                if edge is None:
+                    continue
+                target = edge[0]
+                if g is not None:
+                    _put(pending, target, edge[1], g)
+                left = dependencies[target] - 1
+                dependencies[target] = left
+                if left == 0:
+                    heapq.heappush(ready, _priority(target))
+    finally:
+        state.grad = grad_mode
+    return [captures[node][nr] for node, nr in inputs] if inputs is not None else []
+
+
+def _priority(node: Node) -> tuple[int, int, Node]:
+    # Leaves first, then the latest recorded; the sequence number is unique, so that nodes
+    # themselves are never compared.
+    return (0 if node.__class__ is AccumulateGrad else 1, -node.seq, node)
+
+
+def _count_dependencies(roots: Any) -> dict[Node, int]:
+    """For each reachable node, how many edges lead to it."""
+    stack = list(dict.fromkeys(roots))
+    counts = dict.fromkeys(stack, 0)
+    while stack:
+        for edge in stack.pop().edges:
+            if edge is not None:
+                target = edge[0]
+                if target in counts:
+                    counts[target] += 1
+                else:
+                    counts[target] = 1
+                    stack.append(target)
+    return counts
+
+
+def _leading_to(targets: set[Node], nodes: dict[Node, int]) -> set[Node]:
+    """Those of `nodes` from which one of `targets` can be reached, the targets included."""
+    readers: dict[Node, list[Node]] = {}
+    for node in nodes:
+        for edge in node.edges:
+            if edge is not None:
+                readers.setdefault(edge[0], []).append(node)
+    stack = [t for t in targets if t in nodes]
+    found = set(stack)
+    while stack:
+        for node in readers.get(stack.pop(), ()):
+            if node not in found:
+                found.add(node)
+                stack.append(node)
+    return found
+
+
+def _put(pending: dict[Node, list[Tensor | None]], node: Node, nr: int, g: Tensor) -> None:
+    buffer = pending.get(node)
+    if buffer is None:
+        if node.n_outputs == 1:
+            pending[node] = [g]
+            return
+        buffer = pending[node] = [None] * node.n_outputs
+    previous = buffer[nr]
+    buffer[nr] = g if previous is None else add(previous, g)
+
+
+def _run_node(
+    node: Node,
+    buffer: list[Tensor | None],
+    captures: dict[Node, dict[int, Tensor | None]],
+    needed: set[Node] | None,
+    keep_graph: bool,
+    accumulate: bool,
+) -> tuple[Tensor | None, ...]:
+    hooks = node.hooks
+    if hooks is not None:
+        _run_tensor_hooks(hooks.tensor_pre, buffer)
+    if node.__class__ is AccumulateGrad:
+        leaf_extras = node.variable._extras  # type: ignore[attr-defined]
+        if leaf_extras is not None and leaf_extras.hooks:
+            _run_tensor_hooks({0: leaf_extras.hooks}, buffer)
+    captured = captures.get(node)
+    if captured is not None:
+        for nr in captured:
+            captured[nr] = buffer[nr]
+        if not accumulate and node.__class__ is AccumulateGrad:
+            return ()
+    if hooks is not None:
+        for nr, ref in hooks.retain.items():
+            t = ref()
+            if t is not None and buffer[nr] is not None:
+                t._grad = buffer[nr]
+        for fn in list(hooks.pre.values()):
+            replaced = fn(tuple(buffer))
+            if replaced is not None:
+                buffer = list(replaced) if isinstance(replaced, tuple | list) else [replaced]
+    if node.__class__ is AccumulateGrad:
+        if needed is None or captured is not None:
+            g = buffer[0]
+            if g is not None:
+                accumulate_grad(node.variable, g)  # type: ignore[attr-defined]
+            _run_post_hooks(node, (), buffer)
+        return ()
+    mask = -1
+    if needed is not None:
+        mask = sum(1 << i for i, e in enumerate(node.edges) if e is not None and e[0] in needed)
+        if not mask:
+            return (None,) * len(node.edges)
+    outputs = node.apply(buffer, mask)
+    if isinstance(node, OpNode):
+        outputs = _fit(node, outputs)
+    if not keep_graph:
+        node.release()
+    if node.hooks is not None and node.hooks.post:
+        outputs = _run_post_hooks(node, outputs, buffer)
+    return outputs
+
+
+def _fit(node: OpNode, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+    """Sum out what the op broadcast and cast to the input's dtype: rules leave this to us."""
+    fitted = None
+    for i, g in enumerate(grads):
+        if g is None:
+            continue
+        meta = node.metas[i]
+        if meta is None:
+            continue
+        data = g._data
+        if data.shape == meta[0] and data.dtype is meta[1]:
+            continue
+        if data.shape != meta[0]:
+            g = sum_to(g, meta[0])
+        if g._data.dtype is not meta[1]:
+            g = to_dtype(g, meta[1])
+        if fitted is None:
+            fitted = list(grads)
+        fitted[i] = g
+    return grads if fitted is None else tuple(fitted)
+
+
+def _run_tensor_hooks(
+    by_output: dict[int, dict[int, Any]], buffer: list[Tensor | None]
+) -> None:
+    for nr, hooks in by_output.items():
+        for fn in list(hooks.values()):
+            g = buffer[nr]
+            if g is None:
+                break
+            replaced = fn(g)
+            if replaced is None:
+                continue
+            if not isinstance(replaced, Tensor):
+                raise TypeError(
+                    "expected the hook to return a Tensor or None, "
+                    f"got {type(replaced).__name__}: return the replacement gradient or nothing"
+                )
+            if tuple(replaced.shape) != tuple(g.shape):
+                raise RuntimeError(
+                    "hook has changed the size of value: the gradient has shape "
+                    f"{tuple(g.shape)}, the hook returned {tuple(replaced.shape)}"
+                )
+            buffer[nr] = replaced
+
+
+def _run_post_hooks(
+    node: Node, outputs: tuple[Tensor | None, ...], buffer: list[Tensor | None]
+) -> tuple[Tensor | None, ...]:
+    if node.hooks is not None:
+        for fn in list(node.hooks.post.values()):
+            replaced = fn(outputs, tuple(buffer))
+            if replaced is not None:
+                outputs = tuple(replaced) if isinstance(replaced, tuple | list) else (replaced,)
+    return outputs
+
+
+def accumulate_grad(leaf: Tensor, g: Tensor) -> None:
+    """Add `g` to ``leaf.grad``; when no graph is kept, in place as PyTorch does."""
+    with _accumulating:
+        previous = leaf._grad
+        if previous is None:
+            leaf._grad = g if state.grad else _stolen_or_cloned(g)
+        elif state.grad:
+            leaf._grad = add(previous, g)
+        elif previous._data.__class__ is np.ndarray and g._data.__class__ is np.ndarray:
+            state.quietly(np.add, previous._data, g._data, previous._data)
+            if previous._counter:
+                previous._counter[0] += 1
+        else:
+            leaf._grad = add(previous, g)
+    e = leaf._extras
+    if e is not None and e.post_accumulate_hooks:
+        for fn in list(e.post_accumulate_hooks.values()):
+            fn(leaf)
+
+
+def _stolen_or_cloned(g: Tensor) -> Tensor:
+    """A gradient no one else can see: `g` may be shared with other leaves, hooks or the user."""
+    data = g._data
+    if data.__class__ is not np.ndarray:
+        return wrap(data)
+    return wrap(np.array(data, order="C"))

@@ -1,0 +1,196 @@
+"""Tensors to and from the rest of Python: numbers, lists, NumPy, DLPack, pickle, copy."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from . import dtypes
+from .creation import from_numpy, leaf
+from .ops.export import EXPORTS
+from .ops.view import clone
+from .tensor import Tensor, method, wrap
+
+
+def _concrete(t: Tensor, name: str) -> np.ndarray[Any, Any]:
+    """The array of a tensor that is not being traced."""
+    data = t._data
+    if isinstance(data, np.ndarray):
+        return data
+    raise data.interpreter.concrete_error(t, name)
+
+
+@method("item")
+def item(self: Tensor) -> Any:
+    """The one element as a Python number.
+
+    Raises:
+        RuntimeError: the tensor has more than one element.
+    """
+    data = _concrete(self, "item()")
+    if data.size != 1:
+        raise RuntimeError(
+            f"a Tensor with {data.size} elements cannot be converted to Scalar; use tolist() or "
+            "reduce it first"
+        )
+    return data.item()
+
+
+@method("tolist")
+def _tolist(self: Tensor) -> Any:
+    """The elements as nested lists of Python numbers."""
+    return _concrete(self, "tolist()").tolist()
+
+
+@method("numpy")
+def numpy(self: Tensor, *, force: bool = False) -> np.ndarray[Any, Any]:
+    """The tensor as an array that shares its memory.
+
+    Raises:
+        RuntimeError: the tensor requires grad (use ``detach().numpy()``, or force=True).
+    """
+    if self.requires_grad and not force:
+        raise RuntimeError(
+            "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+        )
+    return _concrete(self, "numpy()").view()
+
+
+@method("__array__")
+def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+    array = numpy(self)
+    if dtype is not None and np.dtype(dtype) != array.dtype:
+        if copy is False:
+            raise ValueError("a cast to another dtype needs a copy")
+        return array.astype(dtype)
+    return array.copy() if copy else array
+
+
+@method("__dlpack__")
+def _dlpack(self: Tensor, **options: Any) -> Any:
+    if self.requires_grad:
+        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+    return _concrete(self, "__dlpack__").__dlpack__(**options)
+
+
+@method("__dlpack_device__")
+def _dlpack_device(self: Tensor) -> Any:
+    return _concrete(self, "__dlpack_device__").__dlpack_device__()
+
+
+def from_dlpack(external: Any) -> Tensor:
+    """A tensor that shares the memory of any object with ``__dlpack__`` on the CPU."""
+    array = np.from_dlpack(external)
+    if not array.flags.writeable and isinstance(external, np.ndarray | Tensor):
+        array.flags.writeable = True
+    return from_numpy(array)
+
+
+EXPORTS["from_dlpack"] = from_dlpack
+
+
+@method("__len__")
+def _len(self: Tensor) -> int:
+    if not self._data.shape:
+        raise TypeError("len() of a 0-d tensor")
+    return self._data.shape[0]
+
+
+@method("__iter__")
+def _iter(self: Tensor) -> Iterator[Tensor]:
+    if not self._data.shape:
+        raise TypeError("iteration over a 0-d tensor")
+    return iter(self.unbind(0))
+
+
+@method("__bool__")
+def _bool(self: Tensor) -> bool:
+    data = _concrete(self, "a decision in Python (if, while, and, or, not)")
+    if data.size != 1:
+        raise RuntimeError(
+            "Boolean value of Tensor with "
+            f"{'more than one value' if data.size else 'no values'} is ambiguous; use "
+            ".any(), .all() or ng.where"
+        )
+    return bool(data.item())
+
+
+@method("__float__")
+def _float(self: Tensor) -> float:
+    return float(item(self))
+
+
+@method("__int__")
+def _int(self: Tensor) -> int:
+    return int(item(self))
+
+
+@method("__complex__")
+def _complex(self: Tensor) -> complex:
+    return complex(item(self))
+
+
+@method("__index__")
+def _index(self: Tensor) -> int:
+    if self._data.dtype.kind not in "biu" or self.numel() != 1:
+        raise TypeError("only integer tensors of a single element can be converted to an index")
+    return int(item(self))
+
+
+@method("__contains__")
+def _contains(self: Tensor, value: Any) -> bool:
+    if isinstance(value, Tensor | int | float | complex):
+        return bool((self == value).any())
+    raise RuntimeError(
+        f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(value)}."
+    )
+
+
+@method("__format__")
+def _format(self: Tensor, spec: str) -> str:
+    return item(self).__format__(spec) if not self._data.shape else object.__format__(self, spec)
+
+
+# -- copies ---------------------------------------------------------------------------------------
+
+
+def _rebuild(array: np.ndarray[Any, Any], requires_grad: bool) -> Tensor:
+    d = dtypes.of(array.dtype).np
+    return leaf(array if array.dtype is d else array.astype(d), requires_grad)
+
+
+@method("__reduce_ex__")
+def _reduce(self: Tensor, protocol: Any) -> Any:
+    """Pickled as data: the array and whether it requires grad, not the history."""
+    if self._node is not None:
+        array = _concrete(self, "pickle")
+        return _rebuild, (np.array(array, order="C"), False)
+    return _rebuild, (np.array(_concrete(self, "pickle"), order="C"), self._requires_grad)
+
+
+@method("__deepcopy__")
+def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
+    if self._node is not None:
+        raise RuntimeError(
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
+            "protocol at the moment; use x.detach().clone()"
+        )
+    if id(self) in memo:
+        return memo[id(self)]
+    t = type(self).__new__(type(self))
+    source = wrap(np.array(_concrete(self, "deepcopy")), self._requires_grad)
+    for slot in ("_data", "_requires_grad", "_node", "_nr", "_grad", "_counter", "_view", "_extras"):
+        setattr(t, slot, getattr(source, slot))
+    memo[id(self)] = t
+    if self._grad is not None:
+        t._grad = copy.deepcopy(self._grad, memo)
+    t.__dict__.update(copy.deepcopy(self.__dict__, memo))
+    return t
+
+
+@method("__copy__")
+def _copy(self: Tensor) -> Tensor:
+    return clone(self)

@@ -1,0 +1,13 @@
+"""Exceptions of numbagrad. Wrong arguments raise Python's own TypeError or ValueError."""
+
+
+class NumbagradError(Exception):
+    """Base of the errors that numbagrad defines."""
+
+
+class CacheError(NumbagradError):
+    """The kernel cache directory cannot be used, or is not safe to use."""
+
+
+class CompileError(NumbagradError):
+    """A kernel could not be compiled or loaded."""

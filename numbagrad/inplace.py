@@ -1,0 +1,160 @@
+"""Mutation: the one way in which a tensor's storage changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import dtypes
+from .modes import state
+from .ops.elementwise import to_dtype
+from .ops.view import view_scatter
+from .tape import OpNode, SavedOutput, record, refresh
+from .tensor import INFERENCE, Tensor, version_counter, wrap
+
+_ndarray = np.ndarray
+
+
+def check_mutable(t: Tensor, name: str) -> None:
+    """Raise what PyTorch raises if `t` may not be changed in place now; changes nothing."""
+    if not isinstance(t, Tensor):
+        raise TypeError(f"{name}: expected a Tensor to change, got {type(t).__name__}")
+    if t._counter is INFERENCE and not state.inference:
+        raise RuntimeError(
+            "Inplace update to inference tensor outside InferenceMode is not allowed. You can "
+            "make a clone to get a normal tensor before doing inplace update."
+        )
+    if state.grad and not state.inference:
+        if t._view is not None:
+            refresh(t)
+            base = t._view.base
+            if base._node is None and base._requires_grad:
+                raise RuntimeError(
+                    "a view of a leaf Variable that requires grad is being used in an in-place "
+                    f"operation ({name}); change it under ng.no_grad(), or clone() the leaf first"
+                )
+        elif t._node is None and t._requires_grad:
+            raise RuntimeError(
+                "a leaf Variable that requires grad is being used in an in-place operation "
+                f"({name}); change it under ng.no_grad(), or use the out-of-place form"
+            )
+    data = t._data
+    if data.__class__ is _ndarray and data.size > 1:
+        for extent, stride in zip(data.shape, data.strides, strict=True):
+            if stride == 0 and extent > 1:
+                raise RuntimeError(
+                    "unsupported operation: more than one element of the written-to tensor refers "
+                    "to a single memory location. Please clone() the tensor before performing the "
+                    f"operation ({name})."
+                )
+
+
+def check_cast(source: np.dtype[Any], target: np.dtype[Any]) -> None:
+    """Storing may round, but not drop to a lower category (float into an int tensor)."""
+    if dtypes._CATEGORY[source.kind] > dtypes._CATEGORY[target.kind]:
+        raise RuntimeError(
+            f"result type {dtypes.of(source).name.capitalize()} can't be cast to the desired "
+            f"output type {dtypes.of(target).name.capitalize()}; convert the tensor with "
+            f".to(ng.{dtypes.of(source).name}) first"
+        )
+
+
+def assign(target: Tensor, value: Tensor, name: str, *, cast: bool = False) -> Tensor:
+    """Store `value` in `target` and let the tape follow: the heart of every in-place op.
+
+    `value` has the target's shape. With `cast` any dtype is converted, as ``copy_`` does.
+    """
+    check_mutable(target, name)
+    data, new = target._data, value._data
+    if new.shape != data.shape:
+        raise RuntimeError(
+            f"output with shape {list(data.shape)} doesn't match the broadcast shape "
+            f"{list(new.shape)} ({name})"
+        )
+    if new.dtype is not data.dtype:
+        if not cast:
+            check_cast(new.dtype, data.dtype)
+        value = to_dtype(value, data.dtype)
+        new = value._data
+    if data.__class__ is _ndarray and new.__class__ is _ndarray:
+        if new is not data:
+            np.copyto(data, new)
+    else:
+        target._data = new
+    counter = target._counter
+    if counter is not INFERENCE:
+        version_counter(target)[0] += 1
+    _follow(target, value)
+    return target
+
+
+def _follow(target: Tensor, value: Tensor) -> None:
+    """Give `target` the history of `value`."""
+    recorded = value._requires_grad and value._node is not None
+    view = target._view
+    if view is not None and (recorded or view.base._requires_grad or _traced(view.base)):
+        _rebase(target, value)
+        return
+    if not recorded:
+        # Overwritten by something that needs no gradient: what it was no longer matters.
+        if target._node is not None:
+            target._node, target._nr, target._requires_grad = None, 0, False
+        return
+    node = value._node
+    target._node, target._nr, target._requires_grad = node, value._nr, True
+    if isinstance(node, OpNode) and node.saved:
+        # A rule that reads its own output must read it where it now lives.
+        for i, s in enumerate(node.saved):
+            if s.__class__ is SavedOutput and s.data is value._data:
+                counter = version_counter(target)
+                node.saved[i] = SavedOutput(target._data, counter, s.nr)
+                versions = list(node.versions)
+                versions[i] = counter[0]
+                node.versions = tuple(versions)
+
+
+def _traced(t: Tensor) -> bool:
+    return t._data.__class__ is not _ndarray
+
+
+def _rebase(target: Tensor, value: Tensor) -> None:
+    """`target` is a view: its base becomes "the base with that part replaced"."""
+    view = target._view
+    assert view is not None
+    base = view.base
+    counter = version_counter(target)
+    if _traced(base):
+        replaced = view_scatter(base, value, chain=view.chain)
+        base._data = replaced._data
+    else:
+        # The memory is already written: record the step without copying the base.
+        replaced = wrap(base._data)
+        record(view_scatter, (base, value), {"chain": view.chain}, (replaced,))
+    base._node, base._nr = replaced._node, replaced._nr
+    base._requires_grad = replaced._requires_grad
+    view.version = counter[0] - 1  # stale: the next use replays it on the new base
+    refresh(target)
+
+
+def assign_out(out: Any, result: Tensor, name: str) -> Tensor:
+    """The ``out=`` argument: resize and store; gradients are refused as in PyTorch."""
+    if isinstance(out, tuple | list):
+        return type(out)(assign_out(o, r, name) for o, r in zip(out, result, strict=True))
+    if not isinstance(out, Tensor):
+        raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
+    if state.grad and (result._requires_grad or out._requires_grad):
+        raise RuntimeError(
+            f"{name}(): functions with out=... arguments don't support automatic "
+            "differentiation, but one of the arguments requires grad."
+        )
+    if out._data.shape != result._data.shape:
+        check_cast(result._data.dtype, out._data.dtype)
+        if out.numel():
+            raise RuntimeError(
+                f"{name}(): out has shape {tuple(out.shape)}, the result "
+                f"{tuple(result.shape)}; pass an empty or a fitting out"
+            )
+        out._data = np.empty(result._data.shape, out._data.dtype)
+    assign(out, wrap(result._data), f"{name}(out=)")
+    return out

@@ -1,0 +1,98 @@
+"""Graph: an immutable, typed, printable list of equations.
+
+`compile`, the derived backward kernels and the transforms all read and write this one form.
+A graph is in single-assignment order: an equation reads variables that stand above it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+class Var:
+    """A value of known shape and dtype; identity is its name."""
+
+    __slots__ = ("shape", "dtype")
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.shape = shape
+        self.dtype = dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+
+Atom = Var | bool | int | float | complex
+"""What an equation reads: a variable, or a Python number (which never promotes a tensor)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Eqn:
+    """One application of an op: ``outputs = op[params](inputs)``."""
+
+    op: Any
+    inputs: tuple[Atom, ...]
+    params: dict[str, Any]
+    outputs: tuple[Var, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Equations from `inputs` to `outputs`; `consts` are arrays the equations read."""
+
+    inputs: tuple[Var, ...]
+    eqns: tuple[Eqn, ...]
+    outputs: tuple[Atom, ...]
+    consts: dict[Var, np.ndarray[Any, Any]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self))
+
+
+_SHORT = {"float": "f", "complex": "c", "int": "i", "uint": "u", "bool": "bool"}
+
+
+def type_name(v: Var) -> str:
+    """``f32[8,3]`` for a float32 variable of shape (8, 3)."""
+    name = v.dtype.name.rstrip("0123456789")
+    return f"{_SHORT[name]}{v.dtype.name[len(name) :]}[{','.join(map(str, v.shape))}]"
+
+
+def _letters() -> Iterator[str]:
+    for length in range(1, 8):
+        for i in range(26**length):
+            name = ""
+            for _ in range(length):
+                i, r = divmod(i, 26)
+                name = chr(ord("a") + r) + name
+            yield name
+
+
+def _lines(graph: Graph) -> Iterator[str]:
+    letters = _letters()
+    names: dict[Var, str] = {}
+
+    def show(a: Atom) -> str:
+        if isinstance(a, Var):
+            if a not in names:
+                names[a] = next(letters)
+            return names[a]
+        return repr(a)
+
+    def typed(vs: Sequence[Var]) -> str:
+        return ", ".join(f"{show(v)}: {type_name(v)}" for v in vs)
+
+    yield f"graph({typed(graph.inputs)}) {{"
+    for v, array in graph.consts.items():
+        yield f"  {typed([v])} = const {array.tolist() if array.size <= 4 else '...'}"
+    for e in graph.eqns:
+        inputs = " ".join(show(a) for a in e.inputs)
+        params = ", ".join(f"{k}={v!r}" for k, v in e.params.items())
+        yield f"  {typed(e.outputs)} = {e.op.name}{f'[{params}]' if params else ''} {inputs}"
+    yield f"  return {', '.join(show(a) for a in graph.outputs)}"
+    yield "}"

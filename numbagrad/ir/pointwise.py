@@ -1,0 +1,65 @@
+"""Pointwise graphs as functions of arrays: the derived backward kernels of elementwise ops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .graph import Graph, Var
+from .trace import trace
+
+
+def vjp_graph(op: Any, saved_for: int, mask: int, dtypes: Sequence[np.dtype[Any]]) -> Graph:
+    """The gradient rules of `op` for the inputs in `mask`, traced over scalars.
+
+    Inputs of the graph: the cotangent, then ``op.residuals(saved_for)``.
+    """
+
+    def rules(g: Any, *saved: Any) -> list[Any]:
+        named = {"g": g}
+        for (is_output, i), value in zip(op.residuals(saved_for), saved, strict=True):
+            named["out" if is_output else op.inputs[i]] = value
+        return [
+            rule(*[named[n] for n in op._wants[i]])
+            for i, rule in enumerate(op.rules)
+            if mask >> i & 1
+        ]
+
+    return trace(rules, [((), d) for d in dtypes])
+
+
+def numpy_source(graph: Graph) -> tuple[str, dict[str, Any]]:
+    """Python source of a function of arrays that runs the graph by NumPy calls, and its globals."""
+    names: dict[Any, str] = {v: f"a{i}" for i, v in enumerate(graph.inputs)}
+    scope: dict[str, Any] = {"asarray": np.asarray, "ndarray": np.ndarray}
+
+    def show(a: Any) -> str:
+        return names[a] if isinstance(a, Var) else repr(a)
+
+    for i, (v, array) in enumerate(graph.consts.items()):
+        names[v] = f"c{i}"
+        scope[f"c{i}"] = array
+    lines = [f"def kernel({', '.join(names[v] for v in graph.inputs)}):"]
+    for i, e in enumerate(graph.eqns):
+        scope[e.op.name] = e.op.reference
+        names[e.outputs[0]] = f"v{i}"
+        lines.append(f"    v{i} = {e.op.name}({', '.join(map(show, e.inputs))})")
+    lines.append(f"    return ({''.join(show(a) + ', ' for a in graph.outputs)})")
+    return "\n".join(lines) + "\n", scope
+
+
+def vjp_kernel(
+    op: Any, saved_for: int, mask: int, arrays: Sequence[Any]
+) -> Callable[..., tuple[Any, ...]]:
+    """The rules of `op` as one function of plain arrays."""
+    graph = vjp_graph(op, saved_for, mask, [a.dtype for a in arrays])
+    source, scope = numpy_source(graph)
+    exec(compile(source, f"<backward of {op.name}>", "exec"), scope)
+    kernel = scope["kernel"]
+
+    def run(*arrays: Any) -> tuple[Any, ...]:
+        return tuple(r if r.__class__ is np.ndarray else np.asarray(r) for r in kernel(*arrays))
+
+    return run

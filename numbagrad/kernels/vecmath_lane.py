@@ -1,0 +1,433 @@
+"""Lanes: the small expression language in which the vecmath functions are written.
+
+A :class:`Lane` wraps one LLVM value; Python operators on it emit LLVM instructions.  A function
+written over lanes therefore serves float32 and float64 (and explicit LLVM vectors) from one body,
+lands in the caller's loop without a call, costs Numba no type inference, and never widens float32
+to float64 by accident.  :func:`vector` turns such a function into the Numba intrinsics
+``<name>_f32`` and ``<name>_f64`` and records its error bound in :data:`REGISTRY`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+type_f32, type_f64 = ir.FloatType(), ir.DoubleType()
+
+
+class _Sealed(list):
+    """Fast-math flags that stay empty.
+
+    Numba adds the caller's ``fastmath`` flags to the instructions of the whole module; these
+    functions depend on exact rounding, so theirs must not change.
+    """
+
+    def append(self, flag: str) -> None:
+        pass
+
+    add = append
+
+
+class Constants(NamedTuple):
+    """What a formula uses in float32 and in float64: coefficients, or one number."""
+
+    f32: Any
+    f64: Any
+
+
+Number = float | int | Constants
+
+
+class Lane:
+    """A float, integer or boolean LLVM value with Python operators (comparisons are ordered)."""
+
+    __slots__ = ("builder", "value")
+
+    def __init__(self, builder: ir.IRBuilder, value: ir.Value) -> None:
+        self.builder = builder
+        self.value = value
+
+    @property
+    def element(self) -> ir.Type:
+        kind = self.value.type
+        return kind.element if isinstance(kind, ir.VectorType) else kind
+
+    @property
+    def is_float(self) -> bool:
+        return isinstance(self.element, ir.FloatType | ir.DoubleType)
+
+    @property
+    def is_f64(self) -> bool:
+        return self.element in (type_f64, ir.IntType(64))
+
+    def pick(self, choice: Constants) -> Any:
+        """The member of ``choice`` for this lane's width."""
+        return choice.f64 if self.is_f64 else choice.f32
+
+    def with_element(self, element: ir.Type) -> ir.Type:
+        """This lane's type (scalar or vector) with another element type."""
+        kind = self.value.type
+        return ir.VectorType(element, kind.count) if isinstance(kind, ir.VectorType) else element
+
+    def const(self, number: Number) -> Lane:
+        """``number``, rounded to this lane's own type."""
+        if isinstance(number, Constants):
+            number = self.pick(number)
+        number = float(number) if self.is_float else int(number)
+        kind = self.value.type
+        splat = [number] * kind.count if isinstance(kind, ir.VectorType) else number
+        return Lane(self.builder, ir.Constant(kind, splat))
+
+    def _coerce(self, other: Lane | Number) -> Lane:
+        return other if isinstance(other, Lane) else self.const(other)
+
+    def _binary(self, other: Lane | Number, float_op: str, int_op: str, swap: bool = False) -> Lane:
+        right = self._coerce(other)
+        left, right = (right, self) if swap else (self, right)
+        value = getattr(self.builder, float_op if self.is_float else int_op)(
+            left.value, right.value
+        )
+        if self.is_float and isinstance(value, ir.Instruction):
+            value.flags = _Sealed()
+        return Lane(self.builder, value)
+
+    def __add__(self, other: Lane | Number) -> Lane:
+        return self._binary(other, "fadd", "add")
+
+    def __sub__(self, other: Lane | Number) -> Lane:
+        return self._binary(other, "fsub", "sub")
+
+    def __rsub__(self, other: Number) -> Lane:
+        return self._binary(other, "fsub", "sub", swap=True)
+
+    def __mul__(self, other: Lane | Number) -> Lane:
+        return self._binary(other, "fmul", "mul")
+
+    def __truediv__(self, other: Lane | Number) -> Lane:
+        return self._binary(other, "fdiv", "")
+
+    def __rtruediv__(self, other: Number) -> Lane:
+        return self._binary(other, "fdiv", "", swap=True)
+
+    def __and__(self, other: Lane | Number) -> Lane:
+        return self._binary(other, "", "and_")
+
+    def __or__(self, other: Lane | Number) -> Lane:
+        return self._binary(other, "", "or_")
+
+    def __xor__(self, other: Lane | Number) -> Lane:
+        return self._binary(other, "", "xor")
+
+    def __lshift__(self, other: Lane | Number) -> Lane:
+        return self._binary(other, "", "shl")
+
+    def __rshift__(self, other: Lane | Number) -> Lane:
+        """Arithmetic shift: the sign bit is repeated."""
+        return self._binary(other, "", "ashr")
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Lane:
+        return Lane(self.builder, self.builder.fneg(self.value))
+
+    def __invert__(self) -> Lane:
+        return Lane(self.builder, self.builder.not_(self.value))
+
+    def compare(self, op: str, other: Lane | Number) -> Lane:
+        """``self op other``: false where a float is NaN, except for ``!=``."""
+        right = self._coerce(other).value
+        if not self.is_float:
+            return Lane(self.builder, self.builder.icmp_signed(op, self.value, right))
+        emit = self.builder.fcmp_unordered if op == "!=" else self.builder.fcmp_ordered
+        value = emit(op, self.value, right)
+        value.flags = _Sealed()
+        return Lane(self.builder, value)
+
+    def __lt__(self, other: Lane | Number) -> Lane:
+        return self.compare("<", other)
+
+    def __le__(self, other: Lane | Number) -> Lane:
+        return self.compare("<=", other)
+
+    def __gt__(self, other: Lane | Number) -> Lane:
+        return self.compare(">", other)
+
+    def __ge__(self, other: Lane | Number) -> Lane:
+        return self.compare(">=", other)
+
+    def equals(self, other: Lane | Number) -> Lane:
+        return self.compare("==", other)
+
+    def is_nan(self) -> Lane:
+        return self.compare("!=", self)
+
+    def bits(self) -> Lane:
+        """The float's bits as a signed integer of the same width."""
+        kind = self.with_element(ir.IntType(64 if self.is_f64 else 32))
+        return Lane(self.builder, self.builder.bitcast(self.value, kind))
+
+    def from_bits(self) -> Lane:
+        """The inverse of :meth:`bits`."""
+        kind = self.with_element(type_f64 if self.is_f64 else type_f32)
+        return Lane(self.builder, self.builder.bitcast(self.value, kind))
+
+    def small_to_float(self) -> Lane:
+        """An integer of fewer than 22 bits as a float (AVX2 cannot convert int64)."""
+        return (self + self.const(SHIFT_BITS)).from_bits() - SHIFT
+
+    def to_i32(self) -> Lane:
+        return Lane(self.builder, self.builder.trunc(self.value, self.with_element(ir.IntType(32))))
+
+    def to_f64(self) -> Lane:
+        return Lane(self.builder, self.builder.fpext(self.value, self.with_element(type_f64)))
+
+    def to_f32(self) -> Lane:
+        return Lane(self.builder, self.builder.fptrunc(self.value, self.with_element(type_f32)))
+
+
+def select(condition: Lane, yes: Lane | Number, no: Lane | Number) -> Lane:
+    """``yes`` where ``condition`` holds, else ``no``; at least one of them is a lane."""
+    if not isinstance(yes, Lane):
+        assert isinstance(no, Lane)
+        yes = no.const(yes)
+    no = yes._coerce(no)
+    return Lane(yes.builder, yes.builder.select(condition.value, yes.value, no.value))
+
+
+def _intrinsic(name: str, *args: Lane) -> Lane:
+    """A call of ``llvm.<name>`` overloaded on the type of the lanes."""
+    first = args[0]
+    kind = first.value.type
+    short = "f64" if first.is_f64 else "f32"
+    suffix = f"v{kind.count}{short}" if isinstance(kind, ir.VectorType) else short
+    module = first.builder.module
+    symbol = f"llvm.{name}.{suffix}"
+    function = module.globals.get(symbol)
+    if function is None:
+        function = ir.Function(module, ir.FunctionType(kind, [kind] * len(args)), symbol)
+    call = first.builder.call(function, [a.value for a in args])
+    call.fastmath = _Sealed()
+    return Lane(first.builder, call)
+
+
+def fma(a: Lane, b: Lane | Number, c: Lane | Number) -> Lane:
+    """``a * b + c`` with one rounding."""
+    return _intrinsic("fma", a, a._coerce(b), a._coerce(c))
+
+
+def sqrt_exact(x: Lane) -> Lane:
+    return _intrinsic("sqrt", x)
+
+
+def fabs(x: Lane) -> Lane:
+    return _intrinsic("fabs", x)
+
+
+def copysign_of(magnitude: Lane | Number, sign: Lane) -> Lane:
+    return _intrinsic("copysign", sign._coerce(magnitude), sign)
+
+
+def round_to(mode: str, x: Lane) -> Lane:
+    """Round to an integer; ``mode`` is ``floor``, ``ceil``, ``trunc`` or ``rint``."""
+    return _intrinsic(mode, x)
+
+
+def table_row(name: str, rows: Callable[[], list[list[float]]], index: Lane) -> list[Lane]:
+    """The float64 entries of row ``index`` (a scalar) of a constant table that ``rows`` makes."""
+    builder = index.builder
+    table = builder.module.globals.get(name)
+    if table is None:
+        content = rows()
+        row_type = ir.ArrayType(type_f64, len(content[0]))
+        kind = ir.ArrayType(row_type, len(content))
+        table = ir.GlobalVariable(builder.module, kind, name)
+        table.initializer = ir.Constant(kind, [ir.Constant(row_type, row) for row in content])
+        table.linkage, table.global_constant = "linkonce_odr", True
+    zero = ir.Constant(ir.IntType(64), 0)
+    width = table.value_type.element.count
+    columns = [ir.Constant(ir.IntType(64), column) for column in range(width)]
+    pointers = [builder.gep(table, [zero, index.value, column]) for column in columns]
+    return [Lane(builder, builder.load(pointer)) for pointer in pointers]
+
+
+_WIDTHS = (2, 4, 8, 16, 32, 64)
+
+
+def _function(module: ir.Module, name: str, kind: ir.Type) -> tuple[ir.Function, ir.IRBuilder]:
+    function = ir.Function(module, ir.FunctionType(kind, [kind]), name)
+    function.linkage = "linkonce_odr"
+    # They read nothing but constants.  Not all of these are known to llvmlite.
+    for attribute in ("noinline", "nounwind", "willreturn", "memory(none)"):
+        set.add(function.attributes, attribute)
+    return function, ir.IRBuilder(function.append_basic_block())
+
+
+def _outlined(
+    module: ir.Module,
+    name: str,
+    function: Callable[[Lane], Lane],
+    condition: Callable[[Lane], Lane],
+    kind: ir.Type,
+) -> ir.Function:
+    """``function`` outside of the loop, with vector variants that the loop vectoriser calls.
+
+    A variant looks once whether ``condition`` holds in any lane, and returns at once if not.
+    """
+    known = module.globals.get(name)
+    if known is not None:
+        return known
+    part, builder = _function(module, f"{name}_lane", kind)
+    builder.ret(function(Lane(builder, part.args[0])).value)
+    mappings = []
+    for width in _WIDTHS:
+        symbol = f"{name}_v{width}"
+        variant, builder = _function(module, symbol, ir.VectorType(kind, width))
+        mappings.append(f"_ZGV_LLVM_N{width}v_{name}({symbol})")
+        x = variant.args[0]
+        flags = builder.bitcast(condition(Lane(builder, x)).value, ir.IntType(width))
+        with builder.if_then(builder.icmp_signed("==", flags, flags.type(0)), likely=True):
+            builder.ret(x)
+        halves = []
+        i32 = ir.IntType(32)
+        for side in range(2):
+            if width == 2:
+                halves.append(builder.call(part, [builder.extract_element(x, i32(side))]))
+            else:
+                lanes = range(side * width // 2, (side + 1) * width // 2)
+                pick = ir.Constant(ir.VectorType(i32, width // 2), [i32(i) for i in lanes])
+                halves.append(builder.call(part, [builder.shuffle_vector(x, x, pick)]))
+        if width == 2:
+            both = builder.insert_element(x, halves[0], i32(0))
+            both = builder.insert_element(both, halves[1], i32(1))
+        else:
+            pick = ir.Constant(ir.VectorType(i32, width), [i32(i) for i in range(width)])
+            both = builder.shuffle_vector(halves[0], halves[1], pick)
+        builder.ret(both)
+        part = variant
+    # The scalar goes through the widest, so that all variants stay in the module.
+    scalar, builder = _function(module, name, kind)
+    set.add(scalar.attributes, f'"vector-function-abi-variant"="{",".join(mappings)}"')
+    zero = ir.Constant(part.args[0].type, [0.0] * _WIDTHS[-1])
+    packed = builder.insert_element(zero, scalar.args[0], ir.IntType(32)(0))
+    builder.ret(builder.extract_element(builder.call(part, [packed]), ir.IntType(32)(0)))
+    return scalar
+
+
+def rarely(
+    condition: Callable[[Lane], Lane],
+    name: str,
+    function: Callable[[Lane], Lane],
+    x: Lane,
+    usual: Lane,
+) -> Lane:
+    """``function(x)`` where ``condition(x)`` holds, behind a branch; ``usual`` elsewhere."""
+    builder = x.builder
+    kind = x.value.type
+    outlined = _outlined(builder.module, name, function, condition, x.element)
+    if isinstance(kind, ir.VectorType):
+        variant = builder.module.globals[f"{name}_v{kind.count}"]
+        return select(condition(x), Lane(builder, builder.call(variant, [x.value])), usual)
+    before = builder.block
+    with builder.if_then(condition(x).value, likely=False):
+        slow = builder.call(outlined, [x.value])
+        slow_block = builder.block
+    result = builder.phi(kind)
+    result.add_incoming(usual.value, before)
+    result.add_incoming(slow, slow_block)
+    return Lane(builder, result)
+
+
+def polynomial(x: Lane, coefficients: Constants | Sequence[float]) -> Lane:
+    """``c[0] + c[1]*x + c[2]*x**2 + ...``: even and odd terms apart, for two short chains."""
+    c = x.pick(coefficients) if isinstance(coefficients, Constants) else coefficients
+    if len(c) < 5:
+        return horner(x, c)
+    square = x * x
+    return fma(horner(square, c[1::2]), x, horner(square, c[0::2]))
+
+
+def horner(x: Lane, coefficients: Sequence[float]) -> Lane:
+    total = x.const(coefficients[-1])
+    for c in reversed(coefficients[:-1]):
+        total = fma(total, x, c)
+    return total
+
+
+# Adding this constant to |x| < 2**21 (2**50) leaves rint(x) in the low bits of the sum.
+SHIFT = Constants(1.5 * 2.0**23, 1.5 * 2.0**52)
+SHIFT_BITS = Constants(0x4B400000, 0x4338000000000000)
+MANTISSA_BITS = Constants(23, 52)
+ONE_BITS = Constants(127 << 23, 1023 << 52)
+TINY = Constants(float(np.finfo(np.float32).tiny), float(np.finfo(np.float64).tiny))
+
+
+@dataclass(frozen=True)
+class VectorFunction:
+    """One vecmath function: the lane code, and the facts that tests and docs read."""
+
+    name: str
+    emit: Callable[..., Lane]
+    arity: int
+    ulp: Constants  # largest error in units in the last place; 0.5 is correctly rounded
+    domain: tuple[float, float]  # where the result is finite and interesting
+    vectorizes: Constants  # False: exact by a data-dependent loop
+    compiled: Constants  # the Numba intrinsics for float32 and float64
+
+
+REGISTRY: dict[str, VectorFunction] = {}
+
+
+def _numba_intrinsic(name: str, emit: Callable[..., Lane], arity: int, kind: types.Float) -> Any:
+    signature = kind(*[kind] * arity)
+
+    def generate(context: Any, builder: ir.IRBuilder, sig: Any, args: Sequence[ir.Value]) -> Any:
+        return emit(*[Lane(builder, a) for a in args]).value
+
+    def resolve(*arguments: types.Type) -> Any:
+        # No implicit cast: a float64 that reaches a float32 kernel is a bug of its author.
+        return (signature, generate) if all(a == kind for a in arguments) else None
+
+    def one(typingctx: Any, x: types.Type) -> Any:
+        return resolve(x)
+
+    def two(typingctx: Any, x: types.Type, y: types.Type) -> Any:
+        return resolve(x, y)
+
+    typed = one if arity == 1 else two
+    typed.__name__ = typed.__qualname__ = name
+    typed.__doc__ = emit.__doc__
+    return intrinsic(typed)
+
+
+_ALWAYS = Constants(True, True)
+
+
+def vector(
+    ulp: tuple[float, float],
+    domain: tuple[float, float] = (-math.inf, math.inf),
+    *,
+    vectorizes: Constants = _ALWAYS,
+) -> Callable[[Callable[..., Lane]], Callable[..., Lane]]:
+    """Register a lane function under its own name; ``ulp`` is (float32 bound, float64 bound)."""
+
+    def register(emit: Callable[..., Lane]) -> Callable[..., Lane]:
+        name = emit.__name__.rstrip("_")
+        arity = emit.__code__.co_argcount
+        compiled = Constants(
+            _numba_intrinsic(f"{name}_f32", emit, arity, types.float32),
+            _numba_intrinsic(f"{name}_f64", emit, arity, types.float64),
+        )
+        REGISTRY[name] = VectorFunction(
+            name, emit, arity, Constants(*ulp), domain, vectorizes, compiled
+        )
+        return emit
+
+    return register

@@ -1,0 +1,1 @@
+"""Operations: the registry and the declarations of all primitives and composites."""

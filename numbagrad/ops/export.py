@@ -1,0 +1,185 @@
+"""What the user sees of an op: the public function, the method, the in-place form, ``out=``."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..dispatch import bind
+from ..inplace import assign, assign_out
+from ..tensor import Tensor
+from .registry import REGISTRY, Op
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: The public functions of the package by name.
+EXPORTS: dict[str, Callable[..., Any]] = {}
+_NUMBERS = (bool, int, float, complex)
+
+
+def operand(name: str, x: Any) -> Any:
+    """A tensor or Python number as it is; a NumPy scalar as the number it stands for.
+
+    Raises:
+        TypeError: anything else.
+    """
+    if isinstance(x, Tensor) or x.__class__ in _NUMBERS:
+        return x
+    if isinstance(x, np.generic):
+        return x.item()
+    if isinstance(x, _NUMBERS):
+        return x
+    raise TypeError(
+        f"{name}(): argument must be Tensor or Number, not {type(x).__name__}; "
+        "convert arrays and lists with ng.tensor(...) first"
+    )
+
+
+def check_tensor(name: str, x: Any, argument: str = "input", position: int = 1) -> Tensor:
+    """`x` if it is a tensor.
+
+    Raises:
+        TypeError: it is not; the message is PyTorch's and says what to do.
+    """
+    if not isinstance(x, Tensor):
+        raise TypeError(
+            f"{name}(): argument '{argument}' (position {position}) must be Tensor, not "
+            f"{type(x).__name__}; convert it with ng.tensor(...)"
+        )
+    return x
+
+
+def publish_registry() -> None:
+    """Publish every op whose record says that it is public."""
+    for op in REGISTRY.values():
+        if op.public or op.operators:
+            publish_op(op)
+
+
+def publish(name: str, fn: Callable[..., Any], *, methods: tuple[str, ...] = ()) -> None:
+    """Make `fn` available as ``ng.<name>`` and as methods of Tensor."""
+    EXPORTS[name] = fn
+    for m in methods:
+        setattr(Tensor, m, fn)
+
+
+def inplace_form(name: str, fn: Callable[..., Any]) -> Callable[..., Tensor]:
+    """``x.name_(...)``: compute, then store in x."""
+
+    def in_place(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return assign(self, fn(self, *args, **kwargs), f"{name}_")
+
+    in_place.__name__ = in_place.__qualname__ = f"{name}_"
+    in_place.__doc__ = f"In-place form of :func:`{name}`."
+    return in_place
+
+
+def public(
+    name: str | None = None,
+    *,
+    method: bool = True,
+    inplace: bool = False,
+    out: bool = False,
+    aliases: tuple[str, ...] = (),
+) -> Callable[[F], F]:
+    """Decorator: publish a function of tensors as ``ng.<name>`` and as a method.
+
+    The decorated function itself stays as it is, for use by other ops.
+    """
+
+    def decorate(fn: F) -> F:
+        own = name or fn.__name__
+        visible: Callable[..., Any] = fn
+        if out:
+            visible = _with_out(own, fn)
+        for n in (own, *aliases):
+            publish(n, visible, methods=(n,) if method else ())
+            if inplace:
+                setattr(Tensor, f"{n}_", inplace_form(n, fn))
+        return fn
+
+    return decorate
+
+
+def _with_out(name: str, fn: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(fn)
+    def with_out(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+        result = fn(*args, **kwargs)
+        return result if out is None else assign_out(out, result, name)
+
+    signature = inspect.signature(fn)
+    extra = inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None)
+    parameters = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    with_out.__signature__ = signature.replace(parameters=[*parameters, extra])  # type: ignore[attr-defined]
+    return with_out
+
+
+def publish_op(op: Op) -> None:
+    """Publish a primitive under the names and operators in its record."""
+    fn = _unary(op) if len(op.inputs) == 1 else _binary(op)
+    name = op.public[0] if op.public else op.name
+    fn.__name__ = fn.__qualname__ = name
+    fn.__doc__ = op.doc
+    fn.__module__ = "numbagrad"
+    for n in op.public:
+        publish(n, fn, methods=(n,))
+        setattr(Tensor, f"{n}_", inplace_form(n, fn))
+    if op.operators:
+        publish_operators(fn, *op.operators)
+
+
+def _unary(op: Op) -> Callable[..., Tensor]:
+    def fn(input: Any, *, out: Tensor | None = None) -> Tensor:
+        if not isinstance(input, Tensor):
+            check_tensor(op.public[0], input)
+        result = bind(op, (input,))
+        return result if out is None else assign_out(out, result, op.public[0])
+
+    return fn
+
+
+def _binary(op: Op) -> Callable[..., Tensor]:
+    name = op.public[0] if op.public else op.name
+
+    def fn(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
+        if not isinstance(other, Tensor):
+            other = operand(name, other)
+            if not isinstance(input, Tensor):
+                check_tensor(name, input)
+        elif not isinstance(input, Tensor):
+            input = operand(name, input)
+        result = bind(op, (input, other))
+        return result if out is None else assign_out(out, result, name)
+
+    return fn
+
+
+def publish_operators(fn: Callable[..., Any], forward: str, reflected: str, inplace: str) -> None:
+    """Attach Python's operators; an operand of a foreign type gives NotImplemented."""
+
+    def known(x: Any) -> bool:
+        return isinstance(x, (Tensor, *_NUMBERS, np.generic))
+
+    def operator(self: Tensor, other: Any) -> Any:
+        if not isinstance(other, Tensor) and not known(other):
+            return NotImplemented
+        return fn(self, other)
+
+    setattr(Tensor, forward, operator)
+    if reflected:
+
+        def reflected_operator(self: Tensor, other: Any) -> Any:
+            return fn(other, self) if known(other) else NotImplemented
+
+        setattr(Tensor, reflected, reflected_operator)
+    if inplace:
+        stored = inplace_form(fn.__name__, fn)
+
+        def inplace_operator(self: Tensor, other: Any) -> Any:
+            return stored(self, other) if known(other) else NotImplemented
+
+        setattr(Tensor, inplace, inplace_operator)

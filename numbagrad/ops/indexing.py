@@ -1,0 +1,703 @@
+"""Indexing: ``x[...]``, assignment to it, gather and scatter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes
+from ..inplace import assign, check_mutable
+from ..tensor import Tensor, method, wrap
+from . import elementwise as E
+from . import view as V
+from .export import check_tensor, public
+from .registry import broadcast_shapes, primitive
+from .view import wrap_dim
+
+Shape = tuple[int, ...]
+
+# -- primitives -----------------------------------------------------------------------------------
+
+
+def _at(dim: int, index: Any) -> Any:
+    return (slice(None),) * dim + (index,)
+
+
+take_rows = primitive(
+    "index_select", lambda x, index, dim: np.take(x, index, axis=dim),
+    lambda x, index, dim: ((*x.shape[:dim], *index.shape, *x.shape[dim + 1 :]), x.dtype),
+    inputs=("x", "index"),
+    grad=(lambda g, index, x_shape, dim: add_rows(g, index, shape=x_shape, dim=dim), None),
+    linear=True, doc="Slices of x along a dimension, chosen by an index tensor of any shape.",
+)  # fmt: skip
+
+
+def _add_rows(x: Any, index: Any, *, shape: Shape, dim: int) -> Any:
+    r = np.zeros(shape, x.dtype)
+    flat = index.reshape(-1)
+    rows = x.reshape(*shape[:dim], flat.size, *shape[dim + 1 :])
+    np.add.at(np.moveaxis(r, dim, 0), flat, np.moveaxis(rows, dim, 0))
+    return r
+
+
+add_rows = primitive(
+    "index_add", _add_rows, lambda x, index, shape, dim: (shape, x.dtype), inputs=("x", "index"),
+    grad=(lambda g, index, dim: take_rows(g, index, dim=dim), None), linear=True,
+    doc="Zeros with slices of x added along a dimension at the places of an index tensor.",
+)  # fmt: skip
+
+
+def _along(index: Any, dim: int) -> tuple[Any, ...]:
+    """An open mesh that addresses ``index`` along `dim` and counts in the other dimensions."""
+    grids = list(np.ogrid[tuple(slice(0, s) for s in index.shape)])
+    grids[dim] = index
+    return tuple(grids)
+
+
+gather_ = primitive(
+    "gather", lambda x, index, dim: x[_along(index, dim)],
+    lambda x, index, dim: (index.shape, x.dtype), inputs=("x", "index"),
+    grad=(lambda g, index, x_shape, dim: scatter_add_zeros(g, index, shape=x_shape, dim=dim), None),
+    linear=True, doc="Elements chosen along a dimension by an index tensor of the result's shape.",
+)  # fmt: skip
+
+
+def _scatter_add_zeros(x: Any, index: Any, *, shape: Shape, dim: int) -> Any:
+    r = np.zeros(shape, x.dtype)
+    np.add.at(r, _along(index, dim), x[tuple(slice(0, s) for s in index.shape)])
+    return r
+
+
+scatter_add_zeros = primitive(
+    "scatter_add", _scatter_add_zeros, lambda x, index, shape, dim: (shape, x.dtype),
+    inputs=("x", "index"), grad=(lambda g, index, dim: gather_(g, index, dim=dim), None),
+    linear=True, doc="Zeros with elements added along a dimension at the places of an index tensor.",
+)  # fmt: skip
+
+
+def _put_rows(x: Any, index: Any, y: Any, *, dim: int) -> Any:
+    r = x.copy()
+    r[_at(dim, index)] = y
+    return r
+
+
+def _rows_zeroed(g: Tensor, index: Tensor, y_shape: Shape, dim: int) -> Tensor:
+    return put_rows(g, index, wrap(np.zeros(y_shape, g._data.dtype)), dim=dim)
+
+
+put_rows = primitive(
+    "index_copy", _put_rows, lambda x, index, y, dim: (x.shape, x.dtype),
+    inputs=("x", "index", "y"),
+    grad=(_rows_zeroed, None, lambda g, index, dim: take_rows(g, index, dim=dim)),
+    doc="x with slices along a dimension replaced by those of y, at the places of an index tensor.",
+)  # fmt: skip
+
+
+def _put_along(x: Any, index: Any, y: Any, *, dim: int) -> Any:
+    r = x.copy()
+    r[_along(index, dim)] = y
+    return r
+
+
+put_along = primitive(
+    "scatter", _put_along, lambda x, index, y, dim: (x.shape, x.dtype), inputs=("x", "index", "y"),
+    grad=(
+        lambda g, index, y_shape, dim: put_along(
+            g, index, wrap(np.zeros(y_shape, g._data.dtype)), dim=dim),
+        None,
+        lambda g, index, dim: gather_(g, index, dim=dim),
+    ),
+    doc="x with elements along a dimension replaced by y, at the places of an index tensor.",
+)  # fmt: skip
+sort_order = primitive(
+    "argsort",
+    lambda x, dim, descending: _argsort(x, dim, descending),
+    lambda x, dim, descending: (x.shape, dtypes.I64), kinds="biuf",
+    doc="The indices that sort along a dimension, stably; NaN counts as largest.",
+)  # fmt: skip
+
+
+def _argsort(x: Any, dim: int, descending: bool) -> Any:
+    if not descending:
+        return np.argsort(x, axis=dim, kind="stable").astype(np.int64, copy=False)
+    # Stable and descending: sort the reversed order ascending and reverse it again.
+    n = x.shape[dim]
+    order = np.argsort(np.flip(x, dim), axis=dim, kind="stable")
+    return np.ascontiguousarray(n - 1 - np.flip(order, dim)).astype(np.int64, copy=False)
+
+
+# -- x[index] -------------------------------------------------------------------------------------
+
+
+class _Advanced:
+    """An index with tensors in it, in terms of one linear index over merged dimensions."""
+
+    def __init__(self, x: Tensor, basic: tuple[Any, ...], tensors: dict[int, Tensor]) -> None:
+        # `basic` is applied first (as a view), `tensors` index dimensions of what it gives.
+        self.basic = basic
+        self.tensors = tensors
+
+    def resolve(self, x: Tensor) -> tuple[Tensor, tuple[int, ...], int, Tensor]:
+        """The view with the indexed dimensions merged into one, how it was permuted, where the
+        merged dimension is, and the linear index."""
+        dims = sorted(self.tensors)
+        shape = tuple(x._data.shape)
+        adjacent = dims == list(range(dims[0], dims[-1] + 1))
+        place = dims[0] if adjacent else 0
+        rest = [d for d in range(len(shape)) if d not in dims]
+        order = (*rest[:place], *dims, *rest[place:])
+        linear = None
+        for d in dims:
+            i = _checked(self.tensors[d], shape[d], d)
+            linear = i if linear is None else E.add(E.mul(linear, shape[d]), i)
+        assert linear is not None
+        return x, order, place, linear
+
+
+def _checked(index: Tensor, extent: int, dim: int) -> Tensor:
+    """Negative indices wrapped; out of range is an error where the values are at hand."""
+    data = index._data
+    if isinstance(data, np.ndarray):
+        if data.size and (data.min() < -extent or data.max() >= extent):
+            bad = data[(data < -extent) | (data >= extent)].flat[0]
+            raise IndexError(
+                f"index {bad} is out of bounds for dimension {dim} with size {extent}"
+            )
+        if data.size == 0 or data.min() >= 0:
+            return E.to_dtype(index, dtypes.I64)
+    return E.where(E.lt(index, 0), E.add(index, extent), E.to_dtype(index, dtypes.I64))
+
+
+def _parse(x: Tensor, index: Any) -> _Advanced:
+    """Split an index into what a view can do and what needs index tensors."""
+    items = list(index) if isinstance(index, tuple) else [index]
+    shape = x._data.shape
+    expanded: list[Any] = []
+    consumed = 0
+    for item in items:
+        item = _normalised(item)
+        expanded.append(item)
+        if item is None or item is Ellipsis:
+            continue
+        consumed += item.ndim if isinstance(item, Tensor) and item._data.dtype.kind == "b" else 1
+    ellipses = [i for i, e in enumerate(expanded) if e is Ellipsis]
+    if len(ellipses) > 1:
+        raise IndexError("an index can only have a single ellipsis ('...')")
+    if consumed > len(shape):
+        raise IndexError(f"too many indices for tensor of dimension {len(shape)}")
+    if ellipses:
+        i = ellipses[0]
+        expanded[i : i + 1] = [slice(None)] * (len(shape) - consumed)
+    basic: list[Any] = []
+    tensors: dict[int, Tensor] = {}
+    axis = 0  # of x
+    out = 0  # of the result of the basic part
+    for item in expanded:
+        if item is None:
+            basic.append(None)
+            out += 1
+        elif isinstance(item, slice):
+            basic.append(_slice(item, shape[axis]))
+            axis += 1
+            out += 1
+        elif isinstance(item, Tensor):
+            if item._data.dtype.kind == "b":
+                axis, out = _mask(x, item, axis, out, basic, tensors)
+            else:
+                basic.append(slice(None))
+                tensors[out] = item
+                axis += 1
+                out += 1
+        else:
+            extent = shape[axis]
+            if not -extent <= item < extent:
+                raise IndexError(
+                    f"index {item} is out of bounds for dimension {axis} with size {extent}"
+                )
+            basic.append(item % extent)
+            axis += 1
+    return _Advanced(x, tuple(basic), tensors)
+
+
+def _mask(
+    x: Tensor, mask: Tensor, axis: int, out: int, basic: list[Any], tensors: dict[int, Tensor]
+) -> tuple[int, int]:
+    shape = tuple(x._data.shape[axis : axis + mask.ndim])
+    if tuple(mask._data.shape) != shape:
+        raise IndexError(
+            f"The shape of the mask {list(mask.shape)} at index 0 does not match the shape of the "
+            f"indexed tensor {list(x.shape)} at index {axis}"
+        )
+    if mask.ndim == 0:
+        basic.append(None)
+        tensors[out] = wrap(np.zeros(1 if bool(mask) else 0, np.int64))
+        return axis, out + 1
+    for found in nonzero(mask, as_tuple=True):
+        basic.append(slice(None))
+        tensors[out] = found
+        axis += 1
+        out += 1
+    return axis, out
+
+
+def _slice(s: slice, extent: int) -> slice:
+    def number(v: Any) -> Any:
+        return v.item() if isinstance(v, Tensor) else v
+
+    start, stop, step = number(s.start), number(s.stop), number(s.step)
+    if step is not None and step <= 0:
+        raise ValueError("step must be greater than zero; reverse a dimension with ng.flip")
+    a, b, c = slice(start, stop, step).indices(extent)
+    return slice(a, max(a, b), c)
+
+
+def _normalised(item: Any) -> Any:
+    """Ints, slices, None, Ellipsis and index tensors out of what users write."""
+    if item is None or item is Ellipsis or isinstance(item, slice):
+        return item
+    if isinstance(item, bool | np.bool_):
+        return wrap(np.array(bool(item)))
+    if isinstance(item, Tensor):
+        kind = item._data.dtype.kind
+        if kind not in "biu":
+            raise IndexError(
+                "tensors used as indices must be long, int, byte or bool tensors, got "
+                f"{item.dtype}"
+            )
+        if item._data.dtype == np.uint8:
+            return E.to_dtype(item, dtypes.BOOL)
+        if item.ndim == 0 and kind in "iu" and isinstance(item._data, np.ndarray):
+            return int(item._data)
+        return item
+    if isinstance(item, list | tuple | range | np.ndarray):
+        array = np.asarray(item)
+        if array.size == 0:
+            array = array.astype(np.int64)
+        if array.dtype.kind not in "biu":
+            raise IndexError(f"indices must be integers or bools, got {array.dtype}")
+        return wrap(array.astype(np.int64) if array.dtype.kind in "iu" else array)
+    if hasattr(item, "__index__"):
+        return item.__index__()
+    raise TypeError(
+        "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid "
+        f"indices (got {type(item).__name__})"
+    )
+
+
+def _broadcast_indices(tensors: dict[int, Tensor]) -> dict[int, Tensor]:
+    shape = broadcast_shapes(*[t._data.shape for t in tensors.values()])
+    return {d: V.expand_to(t, shape) for d, t in tensors.items()}
+
+
+@method("__getitem__")
+def getitem(self: Tensor, index: Any) -> Tensor:
+    """``x[index]``: a view for ints, slices, None and ...; a copy for tensors, lists and masks."""
+    if index.__class__ is int and self._data.shape:
+        n = self._data.shape[0]
+        if not -n <= index < n:
+            raise IndexError(f"index {index} is out of bounds for dimension 0 with size {n}")
+        return V.slice_(self, index=(index % n,))
+    parsed = _parse(self, index)
+    if not parsed.tensors:
+        return V.slice_(self, index=parsed.basic)
+    parsed.tensors = _broadcast_indices(parsed.tensors)
+    x = V.slice_(self, index=parsed.basic)
+    x, order, place, linear = parsed.resolve(x)
+    return take_rows(_merged(x, order, place, len(parsed.tensors)), linear, dim=place)
+
+
+def _merged(x: Tensor, order: tuple[int, ...], place: int, count: int) -> Tensor:
+    """`x` permuted, with `count` dimensions from `place` on merged into one."""
+    if order != tuple(range(len(order))):
+        x = V.permute(x, dims=order)
+    if count == 1:
+        return x
+    shape = tuple(x._data.shape)
+    merged = int(np.prod(shape[place : place + count], dtype=np.int64))
+    return V.reshape(x, (*shape[:place], merged, *shape[place + count :]))
+
+
+@method("__setitem__")
+def setitem(self: Tensor, index: Any, value: Any) -> None:
+    """``x[index] = value``: changes the storage; gradients flow to the value and the rest."""
+    check_mutable(self, "__setitem__")
+    if not isinstance(value, Tensor):
+        value = wrap(np.asarray(value, self._data.dtype))
+    mask = index if isinstance(index, Tensor) and index._data.dtype.kind == "b" else None
+    if mask is not None and mask._data.shape == self._data.shape and value.numel() == 1:
+        value = V.reshape(E.to_dtype(value, self._data.dtype), ())
+        assign(self, E.where(mask, value, self), "__setitem__")
+        return
+    parsed = _parse(self, index)
+    target = self
+    if parsed.basic and any(b != slice(0, n, 1) for b, n in zip(parsed.basic, self._data.shape)):
+        target = V.slice_(self, index=parsed.basic)
+    value = E.to_dtype(value, self._data.dtype)
+    if not parsed.tensors:
+        shape = tuple(target._data.shape)
+        while value.ndim > len(shape) and value._data.shape[0] == 1:
+            value = V.slice_(value, index=(0,))
+        assign(target, V.expand_to(value, _fits(value, shape)), "__setitem__")
+        return
+    index_put_(target, parsed.tensors, value, accumulate=False)
+
+
+def _fits(value: Tensor, shape: Shape) -> Shape:
+    if broadcast_shapes(value._data.shape, shape) != shape:
+        raise RuntimeError(
+            f"shape mismatch: value tensor of shape {list(value.shape)} cannot be broadcast to "
+            f"indexing result of shape {list(shape)}"
+        )
+    return shape
+
+
+def index_put_(
+    target: Tensor, tensors: dict[int, Tensor], value: Tensor, accumulate: bool
+) -> Tensor:
+    """Store (or add) values at the places that index tensors name in the given dimensions."""
+    parsed = _Advanced(target, (), _broadcast_indices(tensors))
+    _, order, place, linear = parsed.resolve(target)
+    merged = _merged(target.detach(), order, place, len(tensors))
+    shape = (*merged._data.shape[:place], *linear._data.shape, *merged._data.shape[place + 1 :])
+    value = V.expand_to(value, _fits(value, shape))
+    x = _merged(target, order, place, len(tensors))
+    if accumulate:
+        new = x + add_rows(value, linear, shape=tuple(x._data.shape), dim=place)
+    else:
+        new = put_rows(x, linear, value, dim=place)
+    permuted = tuple(target._data.shape[d] for d in order)
+    back = tuple(sorted(range(len(order)), key=order.__getitem__))
+    return assign(target, V.permute(V.reshape(new, permuted), dims=back), "index_put_")
+
+
+# -- public functions -----------------------------------------------------------------------------
+
+
+def _index_tensors(x: Tensor, indices: Any) -> dict[int, Tensor]:
+    result: dict[int, Tensor] = {}
+    dim = 0
+    for i in indices:
+        if i is None:
+            dim += 1
+        elif i._data.dtype.kind == "b":
+            for found in nonzero(i, as_tuple=True):
+                result[dim] = found
+                dim += 1
+        else:
+            result[dim] = i
+            dim += 1
+    return result
+
+
+@method("index_put_")
+def _index_put_(self: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
+    """Store `values` at the places that a tuple of index tensors names, or add them there."""
+    return index_put_(self, _index_tensors(self, indices), E.to_dtype(values, self._data.dtype),
+                      accumulate)  # fmt: skip
+
+
+@public()
+def index_put(
+    input: Tensor, indices: Any, values: Tensor, accumulate: bool = False
+) -> Tensor:
+    """A copy with `values` stored at (or added to) the places that index tensors name."""
+    return _index_put_(V.clone(input), indices, values, accumulate)
+
+
+def _index_dtype(name: str, index: Tensor) -> Tensor:
+    if check_tensor(name, index, "index", 3)._data.dtype.kind not in "iu":
+        raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index, got {index.dtype}")
+    return index
+
+
+@public(out=True)
+def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """The slices along a dimension that a vector of indices names."""
+    x = check_tensor("index_select", input)
+    index = _index_dtype("index_select", index)
+    d = wrap_dim(dim, x.ndim)
+    if index.ndim > 1:
+        raise IndexError("index_select(): Index is supposed to be a vector")
+    if index._data.__class__ is np.ndarray and index.numel() and int(index._data.min()) < 0:
+        raise IndexError("index out of range in self")
+    flat = V.reshape(index, (index.numel(),))
+    if x.ndim == 0:
+        return V.reshape(take_rows(V.reshape(x, (1,)), _checked(flat, 1, 0), dim=0), ())
+    return take_rows(x, _checked(flat, x._data.shape[d], d), dim=d)
+
+
+@public()
+def take(input: Tensor, index: Tensor) -> Tensor:
+    """Elements of the flattened tensor at the given indices."""
+    flat = V.reshape(input, (input.numel(),))
+    return take_rows(flat, _checked(_index_dtype("take", index), flat.numel(), 0), dim=0)
+
+
+def _check_gather(name: str, x: Tensor, dim: int, index: Tensor) -> tuple[int, Tensor]:
+    index = _index_dtype(name, index)
+    if max(x.ndim, 1) != max(index.ndim, 1):
+        raise RuntimeError(
+            f"Index tensor must have the same number of dimensions as input tensor: got "
+            f"{index.ndim} and {x.ndim}"
+        )
+    d = wrap_dim(dim, x.ndim)
+    for i, (a, b) in enumerate(zip(index._data.shape, x._data.shape)):
+        if i != d and a > b:
+            raise RuntimeError(
+                f"Size does not match at dimension {i} expected index {list(index.shape)} to be "
+                f"no larger than self {list(x.shape)} apart from dimension {d}"
+            )
+    data = index._data
+    extent = x._data.shape[d] if x.ndim else 1
+    if isinstance(data, np.ndarray) and data.size:
+        low, high = int(data.min()), int(data.max())
+        if low < 0 or high >= extent:
+            raise RuntimeError(
+                f"index {low if low < 0 else high} is out of bounds for dimension {d} with size "
+                f"{extent}"
+            )
+    return d, E.to_dtype(index, dtypes.I64)
+
+
+@public(out=True)
+def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
+    """out[i][j] = input[index[i][j]][j] for dim 0, and so on for other dimensions."""
+    x = check_tensor("gather", input)
+    d, index = _check_gather("gather", x, dim, index)
+    if x.ndim == 0:
+        return V.reshape(V.expand_to(x, tuple(index._data.shape)), tuple(index._data.shape))
+    if index.ndim == 0:
+        return V.reshape(gather_(x, V.reshape(index, (1,)), dim=0), ())
+    return gather_(x, index, dim=d)
+
+
+@public()
+def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
+    """Like gather, with the other dimensions broadcast; without `dim` over the flattened tensor."""
+    if dim is None:
+        return gather(V.reshape(input, (input.numel(),)), 0, V.reshape(indices, (indices.numel(),)))
+    d = wrap_dim(dim, input.ndim)
+    a, b = list(input._data.shape), list(indices._data.shape)
+    a[d] = b[d] = 1
+    common = broadcast_shapes(tuple(a), tuple(b))
+    x = V.expand_to(input, (*common[:d], input._data.shape[d], *common[d + 1 :]))
+    i = V.expand_to(indices, (*common[:d], indices._data.shape[d], *common[d + 1 :]))
+    return gather(x, d, i)
+
+
+@public(inplace=True)
+def scatter(
+    input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None,
+    reduce: str | None = None,
+) -> Tensor:  # fmt: skip
+    """A copy with the elements of `src` (or one value) stored where `index` says."""
+    x = check_tensor("scatter", input)
+    d, index = _check_scatter("scatter", x, dim, index)
+    if src is None or not isinstance(src, Tensor):
+        number = value if src is None else src
+        src = wrap(np.full(index._data.shape, number, x._data.dtype))
+    if reduce == "add":
+        return scatter_add(x, dim, index, src)
+    if reduce is not None:
+        raise RuntimeError(f"scatter: reduce must be 'add' or None, got {reduce!r}")
+    if src._data.dtype is not x._data.dtype:
+        raise RuntimeError("scatter(): Expected self.dtype to be equal to src.dtype")
+    part = V.slice_(src, index=tuple(slice(0, s) for s in index._data.shape))
+    if x.ndim == 0:
+        return V.reshape(put_along(V.reshape(x, (1,)), V.reshape(index, (1,)),
+                                   V.reshape(part, (1,)), dim=0), ())  # fmt: skip
+    return put_along(x, index, part, dim=d)
+
+
+def _check_scatter(name: str, x: Tensor, dim: int, index: Tensor) -> tuple[int, Tensor]:
+    return _check_gather(name, x, dim, index)
+
+
+@public(inplace=True)
+def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    """A copy with the elements of `src` added where `index` says."""
+    x = check_tensor("scatter_add", input)
+    d, index = _check_scatter("scatter_add", x, dim, index)
+    if x.ndim == 0:
+        return x + V.reshape(src, ())
+    part = V.slice_(src, index=tuple(slice(0, s) for s in index._data.shape))
+    return x + scatter_add_zeros(part, index, shape=tuple(x._data.shape), dim=d)
+
+
+@public(inplace=True)
+def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
+    """A copy with slices of `source`, times alpha, added at the given places of a dimension."""
+    d = wrap_dim(dim, check_tensor("index_add", input).ndim)
+    i = _checked(_index_dtype("index_add", index), input._data.shape[d], d)
+    added = add_rows(source if alpha == 1 else source * alpha, i,
+                     shape=tuple(input._data.shape), dim=d)  # fmt: skip
+    return input + added
+
+
+@public(inplace=True)
+def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
+    """A copy with slices of `source` stored at the given places of a dimension."""
+    d = wrap_dim(dim, check_tensor("index_copy", input).ndim)
+    i = _checked(_index_dtype("index_copy", index), input._data.shape[d], d)
+    return put_rows(input, i, source, dim=d)
+
+
+@public(inplace=True)
+def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
+    """A copy with slices along a dimension filled with a value."""
+    d = wrap_dim(dim, check_tensor("index_fill", input).ndim)
+    i = _checked(_index_dtype("index_fill", index), input._data.shape[d], d)
+    shape = (*input._data.shape[:d], i.numel(), *input._data.shape[d + 1 :])
+    if not isinstance(value, Tensor):
+        value = wrap(np.asarray(value, input._data.dtype))
+    return put_rows(input, i, V.expand_to(value, shape), dim=d)
+
+
+@public()
+def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
+    """The indices of nonzero elements: a row each, or a tuple of one vector per dimension."""
+    x = check_tensor("nonzero", input)
+    found = np.nonzero(np.atleast_1d(x._data)) if x.ndim == 0 else np.nonzero(x._data)
+    if as_tuple:
+        return tuple(wrap(f.astype(np.int64, copy=False)) for f in found)
+    if x.ndim == 0:
+        return wrap(np.zeros((len(found[0]), 0), np.int64))
+    return wrap(np.ascontiguousarray(np.stack(found, 1).astype(np.int64, copy=False)))
+
+
+@public()
+def argwhere(input: Tensor) -> Tensor:
+    """The indices of nonzero elements, a row each."""
+    return nonzero(input)
+
+
+@public()
+def masked_select(input: Tensor, mask: Tensor) -> Tensor:
+    """The elements where the mask holds, in one dimension."""
+    x, m = V.broadcast_all(input, mask)
+    if m._data.dtype.kind != "b":
+        raise RuntimeError("masked_select: expected BoolTensor for mask")
+    return getitem(x, m)
+
+
+class _Sorted(tuple[Tensor, ...]):
+    """(values, indices), with names."""
+
+    __slots__ = ()
+    values = property(lambda self: self[0])
+    indices = property(lambda self: self[1])
+
+
+def _sorted(x: Tensor, order: Tensor, d: int) -> _Sorted:
+    if x.ndim == 0:
+        return _Sorted((V.clone(x), wrap(np.zeros((), np.int64))))
+    return _Sorted((gather_(x, order, dim=d), order))
+
+
+@public()
+def sort(
+    input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True
+) -> Any:
+    """Sorted values and their indices along a dimension; stable, NaN counts as largest."""
+    d = wrap_dim(dim, check_tensor("sort", input).ndim)
+    order = sort_order(input, dim=d, descending=bool(descending)) if input.ndim else input
+    return _sorted(input, order, d)
+
+
+@public()
+def argsort(
+    input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True
+) -> Tensor:
+    """The indices that sort along a dimension."""
+    return sort(input, dim, descending)[1]
+
+
+@public()
+def topk(
+    input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
+) -> Any:
+    """The k largest (or smallest) values along a dimension, in order, and their indices."""
+    d = wrap_dim(dim, check_tensor("topk", input).ndim)
+    if not 0 <= k <= (input._data.shape[d] if input.ndim else 1):
+        raise RuntimeError("selected index k out of range")
+    if input.ndim == 0:
+        return _sorted(input, input, 0)
+    order = sort_order(input, dim=d, descending=bool(largest))
+    return _sorted(input, V.slice_(order, index=_at(d, slice(0, k))), d)
+
+
+@public()
+def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
+    """The k-th smallest value along a dimension, and its index."""
+    d = wrap_dim(dim, check_tensor("kthvalue", input).ndim)
+    order = sort_order(input, dim=d, descending=False)
+    return _pick(input, order, k - 1, d, keepdim)
+
+
+def _pick(x: Tensor, order: Tensor, position: int, d: int, keepdim: bool) -> _Sorted:
+    at = V.slice_(order, index=_at(d, slice(position, position + 1)))
+    values = gather_(x, at, dim=d)
+    if keepdim:
+        return _Sorted((values, at))
+    return _Sorted((V.slice_(values, index=_at(d, 0)), V.slice_(at, index=_at(d, 0))))
+
+
+@public()
+def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The lower median of everything, or along a dimension with its index; NaN if there is one."""
+    x = check_tensor("median", input)
+    if dim is None:
+        flat = V.reshape(x, (x.numel(),))
+        return _median(flat, 0, False)[0]
+    return _median(x, wrap_dim(dim, x.ndim), keepdim) if x.ndim else _sorted(x, x, 0)
+
+
+def _median(x: Tensor, d: int, keepdim: bool) -> _Sorted:
+    order = sort_order(x, dim=d, descending=False)
+    n = x._data.shape[d]
+    if x._data.dtype.kind == "f" and isinstance(x._data, np.ndarray) and np.isnan(x._data).any():
+        # NaNs sort last: where there is one, it is the median.
+        values = np.take_along_axis(x._data, order._data, d)
+        last = np.isnan(np.take(values, [n - 1], axis=d))
+        first_nan = np.argmax(np.isnan(x._data), axis=d, keepdims=True)
+        middle = np.take(order._data, [(n - 1) // 2], axis=d)
+        order = wrap(np.where(last, first_nan, middle))
+        return _pick(x, order, 0, d, keepdim)
+    return _pick(x, order, (n - 1) // 2, d, keepdim)
+
+
+@public(method=False)
+def searchsorted(
+    sorted_sequence: Tensor, values: Any, *, right: bool = False, side: str | None = None
+) -> Tensor:
+    """Where values would be inserted in a sorted vector to keep it sorted; int64."""
+    v = values._data if isinstance(values, Tensor) else np.asarray(values)
+    where = "right" if right or side == "right" else "left"
+    return wrap(np.asarray(np.searchsorted(sorted_sequence._data, v, where), np.int64))
+
+
+@public()
+def unique(
+    input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False
+) -> Any:
+    """The distinct elements in order, with the inverse indices and counts if asked for."""
+    values, inverse, counts = np.unique(
+        check_tensor("unique", input)._data, return_inverse=True, return_counts=True
+    )
+    result = [wrap(values)]
+    if return_inverse:
+        result.append(wrap(inverse.reshape(input._data.shape).astype(np.int64)))
+    if return_counts:
+        result.append(wrap(counts.astype(np.int64)))
+    return result[0] if len(result) == 1 else tuple(result)
+
+
+@public()
+def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
+    """How often each non-negative int occurs, or the sum of its weights."""
+    w = None if weights is None else weights._data
+    r = np.bincount(check_tensor("bincount", input)._data, w, minlength)
+    if weights is not None:
+        return wrap(r.astype(np.float32 if weights._data.dtype == np.float32 else np.float64))
+    return wrap(r.astype(np.int64))

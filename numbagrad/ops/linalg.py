@@ -1,0 +1,38 @@
+"""Matrix products."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..tensor import Tensor
+from .elementwise import conj
+from .registry import broadcast_shapes, primitive
+from .view import permute
+
+
+def transpose_last(x: Tensor) -> Tensor:
+    """The last two dimensions exchanged."""
+    n = x.ndim
+    return permute(x, dims=(*range(n - 2), n - 1, n - 2))
+
+
+def _matmul_shape(x: Any, y: Any) -> Any:
+    if x.shape[-1] != y.shape[-2]:
+        raise RuntimeError(
+            f"mat1 and mat2 shapes cannot be multiplied ({x.shape[-2]}x{x.shape[-1]} and "
+            f"{y.shape[-2]}x{y.shape[-1]})"
+        )
+    batch = broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    return (*batch, x.shape[-2], y.shape[-1]), x.dtype
+
+
+matmul = primitive(
+    "matmul", np.matmul, _matmul_shape, inputs=("x", "y"),
+    grad=(
+        lambda g, y: matmul(g, conj(transpose_last(y))),
+        lambda g, x: matmul(conj(transpose_last(x)), g),
+    ),
+    doc="Products of matrices (the last two dimensions), broadcast over the others; one dtype.",
+)  # fmt: skip

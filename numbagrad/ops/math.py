@@ -1,0 +1,423 @@
+"""Public elementwise functions that take more than tensors, or are composed of primitives."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes
+from ..tensor import Tensor, wrap
+from . import elementwise as E
+from .export import check_tensor, operand, public, publish_operators
+
+
+def _scaled(name: str, x: Any, alpha: Any) -> Any:
+    if isinstance(alpha, float) and isinstance(x, Tensor) and x._data.dtype.kind in "biu":
+        raise RuntimeError(
+            f"{name}: For integral input tensors, argument alpha must not be a floating point "
+            "number."
+        )
+    return x * alpha
+
+
+@public(inplace=True, out=True)
+def add(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
+    """input + alpha * other.
+
+    >>> import numbagrad as ng
+    >>> ng.add(ng.ones(2), ng.ones(2), alpha=10)
+    tensor([11., 11.])
+    """
+    check_tensor("add", input)
+    other = operand("add", other)
+    return E.add(input, other if alpha == 1 else _scaled("add", other, alpha))
+
+
+@public(inplace=True, out=True, aliases=("subtract",))
+def sub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
+    """input - alpha * other."""
+    check_tensor("sub", input)
+    other = operand("sub", other)
+    return E.sub(input, other if alpha == 1 else _scaled("sub", other, alpha))
+
+
+@public(inplace=True, out=True)
+def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
+    """other - alpha * input."""
+    check_tensor("rsub", input)
+    return E.sub(operand("rsub", other), input if alpha == 1 else _scaled("rsub", input, alpha))
+
+
+@public(inplace=True, out=True, aliases=("divide",))
+def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+    """input / other; `rounding_mode` "trunc" or "floor" rounds the quotient."""
+    if not isinstance(other, Tensor):
+        check_tensor("div", input)
+    input, other = operand("div", input), operand("div", other)
+    if rounding_mode is None:
+        return E.div(input, other)
+    if rounding_mode == "floor":
+        return E.floor_divide(input, other)
+    if rounding_mode == "trunc":
+        d = dtypes.result_dtype(
+            [x._data if isinstance(x, Tensor) else x for x in (input, other)]
+        )
+        if d.kind in "iu":
+            # (x - fmod(x, y)) is a multiple of y: its floor division is exact.
+            return E.floor_divide(E.sub(input, E.fmod(input, other)), other)
+        return E.trunc(E.div(input, other))
+    raise RuntimeError(
+        "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
+        f"'{rounding_mode}'"
+    )
+
+
+@public(inplace=True, out=True)
+def true_divide(input: Any, other: Any) -> Tensor:
+    """input / other."""
+    return div(input, other)
+
+
+@public(inplace=True, out=True)
+def pow(input: Any, exponent: Any) -> Tensor:
+    """input to the power exponent; either may be a number."""
+    if not isinstance(exponent, Tensor):
+        check_tensor("pow", input)
+        exponent = operand("pow", exponent)
+        if isinstance(exponent, int) and exponent < 0 and input._data.dtype.kind in "iu":
+            raise RuntimeError("Integers to negative integer powers are not allowed.")
+        if exponent == 2 and not isinstance(exponent, complex):
+            if input._data.dtype.kind in "biu" and isinstance(exponent, float):
+                return E.pow(input, exponent)
+            if input._data.dtype.kind != "b":
+                return E.square(input)
+        if input._data.dtype.kind == "b" and isinstance(exponent, bool):
+            return E.pow(input, exponent)
+    return E.pow(operand("pow", input), exponent)
+
+
+publish_operators(pow, "__pow__", "__rpow__", "__ipow__")
+
+
+@public(inplace=True, out=True)
+def float_power(input: Any, exponent: Any) -> Tensor:
+    """The power in double precision."""
+
+    def wide(x: Any) -> Any:
+        if isinstance(x, Tensor):
+            return E.to_dtype(x, np.dtype("c16" if x.is_complex() else "f8"))
+        return x
+
+    return E.pow(wide(input), wide(exponent))
+
+
+def _pos(self: Tensor) -> Tensor:
+    return self
+
+
+Tensor.__pos__ = _pos  # type: ignore[attr-defined]
+Tensor.__neg__ = lambda self: E.neg(self)  # type: ignore[method-assign]
+Tensor.__abs__ = lambda self: E.abs(self)  # type: ignore[attr-defined]
+Tensor.__invert__ = lambda self: E.bitwise_not(self)  # type: ignore[method-assign]
+
+
+@public()
+def positive(input: Tensor) -> Tensor:
+    """The tensor itself."""
+    return check_tensor("positive", input)
+
+
+@public(inplace=True, out=True)
+def round(input: Tensor, *, decimals: int = 0) -> Tensor:
+    """Rounded to `decimals` places, halves to even."""
+    x = check_tensor("round", input)
+    if decimals == 0:
+        return E.rint(x)
+    scale = 10.0 ** builtin_abs(decimals)
+    return E.rint(x * scale) / scale if decimals > 0 else E.rint(x / scale) * scale
+
+
+def builtin_abs(n: int) -> int:
+    return n if n >= 0 else -n
+
+
+@public(inplace=True, out=True)
+def frac(input: Tensor) -> Tensor:
+    """x - trunc(x)."""
+    return input - E.trunc(input)
+
+
+@public(inplace=True, out=True, aliases=("clip",))
+def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    """Limited to [min, max]; either may be None, a number or a tensor.
+
+    Inside and at the bounds the gradient passes, outside it is 0. NaN stays NaN.
+    """
+    x = check_tensor("clamp", input)
+    if min is None and max is None:
+        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    if min is not None:
+        x = _bounded(x, operand("clamp", min), E.lt)
+    if max is not None:
+        x = _bounded(x, operand("clamp", max), E.gt)
+    return x
+
+
+def _bounded(x: Tensor, bound: Any, beyond: Any) -> Tensor:
+    if isinstance(bound, Tensor):
+        # A bound that is NaN makes the result NaN.
+        return E.where(E.logical_or(beyond(x, bound), E.isnan(bound)), bound, x)
+    if isinstance(bound, float) and x._data.dtype.kind in "biu":
+        x = E.to_dtype(x, dtypes.get_default_dtype().np)
+    return E.where(beyond(x, bound), bound, x)
+
+
+@public(inplace=True, out=True)
+def clamp_min(input: Tensor, min: Any) -> Tensor:
+    """Limited from below."""
+    return clamp(input, min=min)
+
+
+@public(inplace=True, out=True)
+def clamp_max(input: Tensor, max: Any) -> Tensor:
+    """Limited from above."""
+    return clamp(input, max=max)
+
+
+@public(out=True)
+def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
+    """`input` where the condition holds, else `other`; without both, the indices where it holds."""
+    check_tensor("where", condition, "condition")
+    if input is None and other is None:
+        from .indexing import nonzero
+
+        return nonzero(condition, as_tuple=True)
+    if condition._data.dtype.kind not in "b":
+        if condition._data.dtype != np.uint8:
+            raise RuntimeError(
+                "where expected condition to be a boolean tensor, but got a tensor with dtype "
+                f"{condition.dtype}; compare it first, for instance condition != 0"
+            )
+        condition = E.to_dtype(condition, dtypes.BOOL)
+    return E.where(condition, operand("where", input), operand("where", other))
+
+
+def _method_where(self: Tensor, condition: Tensor, other: Any) -> Tensor:
+    return where(condition, self, other)
+
+
+Tensor.where = _method_where  # type: ignore[method-assign]
+
+
+@public(inplace=True)
+def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
+    """`value` (a number or 0-d tensor) where the mask holds, else `input`; in its dtype."""
+    check_tensor("masked_fill", input)
+    if check_tensor("masked_fill", mask, "mask", 2)._data.dtype.kind != "b":
+        raise RuntimeError(
+            f"masked_fill_ only supports boolean masks, but got mask with dtype {mask.dtype}"
+        )
+    if isinstance(value, Tensor):
+        if value.ndim:
+            raise RuntimeError(
+                "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+                f"{value.ndim} dimension(s)."
+            )
+        value = E.to_dtype(value, input._data.dtype)
+    elif input._data.dtype.kind in "iu" and isinstance(value, float):
+        if not value.is_integer():
+            raise RuntimeError(
+                f"value cannot be converted to type {input.dtype} without overflow or loss: {value}"
+            )
+        value = int(value)
+    return E.where(mask, value, input)
+
+
+@public(inplace=True, out=True)
+def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
+    """input + weight * (end - input), computed from the nearer end."""
+    difference = end - input
+    if isinstance(weight, Tensor):
+        near = E.lt(E.abs(weight), 0.5)
+        return E.where(near, input + weight * difference, end - difference * (1 - weight))
+    if builtin_number_abs(weight) < 0.5:
+        return input + weight * difference
+    return end - difference * (1 - weight)
+
+
+def builtin_number_abs(x: Any) -> float:
+    return x if x >= 0 else -x
+
+
+@public(inplace=True, out=True)
+def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
+    """input + value * tensor1 * tensor2."""
+    return input + (tensor1 * tensor2 if value == 1 else tensor1 * tensor2 * value)
+
+
+@public(inplace=True, out=True)
+def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
+    """input + value * tensor1 / tensor2."""
+    return input + (tensor1 / tensor2 if value == 1 else tensor1 * value / tensor2)
+
+
+@public(out=True)
+def logaddexp(input: Tensor, other: Tensor) -> Tensor:
+    """log(exp(input) + exp(other)) without overflow."""
+    top = E.maximum(input, other).detach()
+    top = E.where(E.isfinite(top), top, E.fill(top, 0))
+    return E.log(E.exp(input - top) + E.exp(other - top)) + top
+
+
+@public(inplace=True, out=True)
+def hypot(input: Tensor, other: Tensor) -> Tensor:
+    """sqrt(input**2 + other**2) without overflow."""
+    big = E.maximum(E.abs(input), E.abs(other)).detach()
+    scale = E.where(E.logical_and(big > 0, E.isfinite(big)), big, E.fill(big, 1))
+    return E.sqrt(E.square(input / scale) + E.square(other / scale)) * scale
+
+
+@public(inplace=True, out=True)
+def xlogy(input: Any, other: Any) -> Tensor:
+    """input * log(other), and 0 where input is 0 (NaN where other is NaN)."""
+    x = input if isinstance(input, Tensor) else E.fill(other, input)
+    y = other if isinstance(other, Tensor) else E.fill(E.mul(input, 1.0), other)
+    zero = E.logical_and(E.eq(x, 0), E.logical_not(E.isnan(y)))
+    safe = E.where(zero, E.fill(y, 1), y)
+    return E.where(zero, 0, x * E.log(safe))
+
+
+@public(inplace=True, out=True)
+def logit(input: Tensor, eps: float | None = None) -> Tensor:
+    """log(x / (1 - x)), with x limited to [eps, 1 - eps] if eps is given."""
+    x = input if eps is None else clamp(input, eps, 1 - eps)
+    return E.log(x / (1 - x))
+
+
+@public(inplace=True, out=True)
+def sinc(input: Tensor) -> Tensor:
+    """sin(pi x) / (pi x), 1 at 0."""
+    zero = E.eq(input, 0)
+    y = E.where(zero, E.fill(input, 1), input) * math.pi
+    return E.where(zero, E.fill(input, 1), E.sin(y) / y)
+
+
+@public(inplace=True, out=True)
+def nan_to_num(
+    input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Tensor:
+    """NaN and infinities replaced by numbers (by default 0 and the largest ones)."""
+    x = check_tensor("nan_to_num", input)
+    if x._data.dtype.kind in "biu":
+        return x
+    limits = np.finfo(x._data.dtype)
+    high = float(limits.max) if posinf is None else posinf
+    low = float(limits.min) if neginf is None else neginf
+    x = E.where(E.isnan(x), E.fill(x, nan), x)
+    x = E.where(E.eq(x, math.inf), E.fill(x, high), x)
+    return E.where(E.eq(x, -math.inf), E.fill(x, low), x)
+
+
+@public(inplace=True, out=True)
+def heaviside(input: Tensor, values: Tensor) -> Tensor:
+    """0 below 0, 1 above 0, `values` at 0."""
+    above = E.to_dtype(input > 0, input._data.dtype)
+    return E.where(E.eq(input, 0), values, above)
+
+
+@public(inplace=True, out=True)
+def deg2rad(input: Tensor) -> Tensor:
+    """Degrees to radians."""
+    return input * (math.pi / 180)
+
+
+@public(inplace=True, out=True)
+def rad2deg(input: Tensor) -> Tensor:
+    """Radians to degrees."""
+    return input * (180 / math.pi)
+
+
+@public(out=True)
+def angle(input: Tensor) -> Tensor:
+    """The argument of complex numbers in radians; 0 or pi for real ones."""
+    if input.is_complex():
+        return E.atan2(E.imag_part(input), E.real_part(input))
+    x = input if input.is_floating_point() else E.to_dtype(input, dtypes.get_default_dtype().np)
+    r = E.where(x < 0, E.fill(x, math.pi), E.fill(x, 0))
+    return E.where(E.isnan(x), x, r)
+
+
+@public(method=False)
+def polar(abs: Tensor, angle: Tensor) -> Tensor:
+    """Complex numbers from absolute values and angles."""
+    return E.make_complex(abs * E.cos(angle), abs * E.sin(angle))
+
+
+# -- comparisons of whole tensors -----------------------------------------------------------------
+
+
+@public()
+def isclose(
+    input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
+) -> Tensor:
+    """True where |input - other| <= atol + rtol * |other|."""
+    if input.dtype != other.dtype:
+        raise RuntimeError(f"{input.dtype} did not match {other.dtype}")
+    close = E.eq(input, other)
+    if equal_nan:
+        close = E.logical_or(close, E.logical_and(E.isnan(input), E.isnan(other)))
+    if input._data.dtype.kind in "fc" or rtol or atol:
+        a, b = (E.to_dtype(x, np.dtype("f8")) if x._data.dtype.kind in "biu" else x
+                for x in (input, other))  # fmt: skip
+        error = E.abs(a - b)
+        within = E.le(error, E.abs(b * rtol) + atol)
+        close = E.logical_or(close, E.logical_and(E.isfinite(error), within))
+    return close
+
+
+@public()
+def allclose(
+    input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
+) -> bool:
+    """True if all elements are close; see :func:`isclose`."""
+    return bool(isclose(input, other, rtol, atol, equal_nan).all())
+
+
+@public()
+def equal(input: Tensor, other: Tensor) -> bool:
+    """True if both have the same shape and equal elements."""
+    if input._data.shape != other._data.shape:
+        return False
+    return bool(E.eq(input, other).all())
+
+
+@public(inplace=False)
+def isposinf(input: Tensor) -> Tensor:
+    """True where x is +inf."""
+    return E.eq(input, math.inf)
+
+
+@public(inplace=False)
+def isneginf(input: Tensor) -> Tensor:
+    """True where x is -inf."""
+    return E.eq(input, -math.inf)
+
+
+@public(inplace=False)
+def isreal(input: Tensor) -> Tensor:
+    """True where the imaginary part is 0."""
+    if input.is_complex():
+        return E.eq(E.imag_part(input), 0)
+    return wrap(np.ones(input._data.shape, bool))
+
+
+@public(inplace=False)
+def signbit(input: Tensor) -> Tensor:
+    """True where the sign bit is set (also for -0.0)."""
+    if input._data.dtype.kind == "f":
+        return E.lt(E.copysign(E.fill(input, 1), input), 0)
+    return E.lt(input, 0)
+
+

@@ -1,0 +1,253 @@
+"""The op registry: one record holds every fact about an operation.
+
+Methods, in-place forms, eager evaluation, backward kernels, forward-mode rules, the test matrix
+and the documentation are read off these records; nothing else lists ops by name.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..dispatch import bind
+from ..eager import PROMOTE, DtypeRule, pointwise
+from ..ir.pointwise import vjp_kernel
+from ..modes import state
+from ..tape import OpNode
+from ..tensor import Tensor, wrap
+
+Rule = Callable[..., Any]
+Aval = tuple[tuple[int, ...], np.dtype[Any]]
+REGISTRY: dict[str, Op] = {}
+
+
+@dataclass(eq=False, slots=True)
+class Op:
+    """Everything there is to know about one operation.
+
+    Calling the record applies the op: ``op(*tensors_and_numbers, **params)``.
+    """
+
+    name: str
+    #: Names of the tensor inputs; a variadic op has the one name ``"*xs"``.
+    inputs: tuple[str, ...]
+    #: ``evaluate(*arrays, **params)``: the NumPy reference with PyTorch's dtype rules.
+    evaluate: Callable[..., Any]
+    #: ``abstract(*avals, **params)``: (shape, dtype) of the result, or a list of them, from
+    #: inputs that have `shape`, `ndim` and `dtype` (or are Python numbers).
+    abstract: Callable[..., Any]
+    #: The gradient: one rule per input (None: no gradient there), or a single rule that returns
+    #: a tuple; None if the op has no gradient. A rule names what it wants: ``g`` (the cotangent,
+    #: a tuple of them for several outputs), an input, ``out``, a parameter, ``<input>_shape``,
+    #: ``needs`` (which inputs want a gradient). Only what it names is saved.
+    rules: tuple[Rule | None, ...] | Rule | None
+    doc: str
+    #: Scalar expression over the inputs and its NumPy form, for elementwise ops.
+    expr: str | None = None
+    reference: Callable[..., Any] | None = None
+    dtype_rule: DtypeRule | None = None
+    #: The result shares the storage of the first input.
+    view: bool = False
+    #: Linear in all its tensor inputs together: its forward derivative is the op itself.
+    linear: bool = False
+    #: Where the op is smooth enough for numerical checks: (low, high) per input.
+    domain: tuple[tuple[float, float], ...] = ()
+    #: ``samples(make)`` yields (args, params) for the test matrix.
+    samples: Callable[..., Iterable[tuple[tuple[Any, ...], dict[str, Any]]]] | None = None
+    #: Dtype kinds that the op takes, in NumPy's letters.
+    kinds: str = "biufc"
+    #: Names under which users find it (function, method, in-place form) and Python's operators.
+    public: tuple[str, ...] = ()
+    operators: tuple[str, str, str] | None = None
+    node_class: type[OpNode] = field(init=False)
+    #: Bit i is set where input i has a gradient; None for a variadic op: all have.
+    differentiable_mask: int | None = field(init=False)
+    _wants: tuple[tuple[str, ...], ...] = field(init=False)
+    _residuals: dict[int, tuple[tuple[bool, int], ...]] = field(init=False, default_factory=dict)
+    _pointwise_vjps: dict[Any, Any] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.name in REGISTRY:
+            raise ValueError(f"op {self.name!r} is declared twice; give the new one another name")
+        camel = "".join(w[:1].upper() + w[1:] for w in self.name.split("_"))
+        self.node_class = type(f"{camel}Backward0", (OpNode,), {"__slots__": ()})
+        rules = self.rules
+        if callable(rules):
+            self._wants = (tuple(inspect.signature(rules).parameters),)
+            self.differentiable_mask = None
+        else:
+            self._wants = tuple(
+                () if r is None else tuple(inspect.signature(r).parameters) for r in rules or ()
+            )
+            self.differentiable_mask = sum(1 << i for i, r in enumerate(rules or ()) if r)
+        REGISTRY[self.name] = self
+
+    def __call__(self, *args: Any, **params: Any) -> Any:
+        return bind(self, args, params)
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+    # -- backward ---------------------------------------------------------------------------
+
+    def wanted(self, mask: int) -> set[str]:
+        """The names that the rules of the inputs in `mask` read."""
+        if callable(self.rules):
+            return set(self._wants[0])
+        return {n for i, w in enumerate(self._wants) if mask >> i & 1 for n in w}
+
+    def residuals(self, mask: int) -> tuple[tuple[bool, int], ...]:
+        """What a node saves: (is an output, position) for each value the rules read."""
+        found = self._residuals.get(mask)
+        if found is None:
+            wanted = self.wanted(mask)
+            found = tuple((False, i) for i, n in enumerate(self.inputs) if n in wanted)
+            if "out" in wanted:
+                found += ((True, 0),)
+            self._residuals[mask] = found
+        return found
+
+    def backward(
+        self, node: OpNode, grads: list[Tensor | None], mask: int
+    ) -> tuple[Tensor | None, ...]:
+        """Apply the gradient rules of a recorded call for the inputs in `mask`."""
+        values = node.saved_tensors()
+        if len(grads) == 1:
+            g: Any = grads[0]
+            if self.expr is not None and not state.grad:
+                fast = self._pointwise_backward(node, g, values, mask)
+                if fast is not None:
+                    return fast
+        else:
+            g = tuple(
+                wrap(np.zeros(*meta)) if t is None else t
+                for t, meta in zip(grads, node.out_metas, strict=True)
+            )
+        named: dict[str, Any] = {"g": g, **node.params}
+        for (is_output, i), value in zip(self.residuals(node.mask), values, strict=True):
+            named["out" if is_output else self.inputs[i]] = value
+        if callable(self.rules):
+            named["needs"] = tuple(bool(mask >> i & 1) for i in range(len(node.edges)))
+            arguments = [self._argument(node, n, named) for n in self._wants[0]]
+            return tuple(self.rules(*arguments))
+        result: list[Tensor | None] = []
+        for i, rule in enumerate(self.rules or ()):
+            if rule is None or not mask >> i & 1:
+                result.append(None)
+            else:
+                result.append(rule(*[self._argument(node, n, named) for n in self._wants[i]]))
+        return tuple(result)
+
+    def _argument(self, node: OpNode, name: str, named: dict[str, Any]) -> Any:
+        if name in named:
+            return named[name]
+        if name == "shapes":
+            return tuple(m and m[0] for m in node.metas)
+        base, _, fact = name.rpartition("_")
+        meta = node.metas[self.inputs.index(base)]
+        assert meta is not None
+        return meta[0] if fact == "shape" else meta[1]
+
+    def _pointwise_backward(
+        self, node: OpNode, g: Tensor, values: list[Any], mask: int
+    ) -> tuple[Tensor | None, ...] | None:
+        """All rules in one pass over plain arrays, or None if something is not plain."""
+        data = g._data
+        if data.__class__ is not np.ndarray:
+            return None
+        d = data.dtype
+        arrays = [data]
+        for v in values:
+            if isinstance(v, Tensor):
+                a = v._data
+                if a.__class__ is not np.ndarray or (a.dtype is not d and a.dtype.kind != "b"):
+                    return None
+                arrays.append(a)
+            else:
+                arrays.append(d.type(v))
+        key = (node.mask, mask, d.kind)
+        kernel = self._pointwise_vjps.get(key)
+        if kernel is None:
+            kernel = self._pointwise_vjps[key] = vjp_kernel(self, node.mask, mask, arrays)
+        results = state.quietly(kernel, *arrays)
+        if len(node.edges) == 1:
+            return (wrap(results[0]),)
+        grads = iter(results)
+        return tuple(
+            wrap(next(grads)) if mask >> i & 1 else None for i in range(len(node.edges))
+        )
+
+
+def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The common shape under NumPy's and PyTorch's broadcasting.
+
+    Raises:
+        RuntimeError: the shapes do not fit; the message names the dimension.
+    """
+    result: list[int] = []
+    for axis in range(-1, -max(map(len, shapes), default=0) - 1, -1):
+        extent = 1
+        for shape in shapes:
+            if len(shape) >= -axis and shape[axis] != 1:
+                if extent not in (1, shape[axis]):
+                    raise RuntimeError(
+                        f"The size of tensor a ({extent}) must match the size of tensor b "
+                        f"({shape[axis]}) at non-singleton dimension "
+                        f"{max(map(len, shapes)) + axis}: the shapes are "
+                        f"{' and '.join(str(tuple(s)) for s in shapes)}"
+                    )
+                extent = shape[axis]
+        result.append(extent)
+    return tuple(reversed(result))
+
+
+def elementwise(
+    name: str,
+    expr: str,
+    reference: Callable[..., Any],
+    *,
+    inputs: tuple[str, ...] = ("x",),
+    dtype: DtypeRule = PROMOTE,
+    grad: tuple[Rule | None, ...] | Rule | None = None,
+    doc: str,
+    **facts: Any,
+) -> Op:
+    """Declare an op that computes each element of its result from one element of each input."""
+
+    def abstract(*avals: Any) -> Aval:
+        shapes = [a.shape for a in avals if hasattr(a, "shape")]
+        shape = shapes[0] if len(shapes) == 1 else broadcast_shapes(*shapes)
+        return shape, dtype.resolve(avals)[1]
+
+    return Op(
+        name=name,
+        inputs=inputs,
+        evaluate=pointwise(reference, dtype),
+        abstract=abstract,
+        rules=(grad,) if callable(grad) else grad,
+        doc=doc,
+        expr=expr,
+        reference=reference,
+        dtype_rule=dtype,
+        **facts,
+    )
+
+
+def primitive(
+    name: str,
+    evaluate: Callable[..., Any],
+    abstract: Callable[..., Any],
+    *,
+    inputs: tuple[str, ...] = ("x",),
+    grad: tuple[Rule | None, ...] | Rule | None = None,
+    doc: str,
+    **facts: Any,
+) -> Op:
+    """Declare an op that is not elementwise."""
+    if callable(grad) and len(inputs) == 1 and not inputs[0].startswith("*"):
+        grad = (grad,)
+    return Op(name, inputs, evaluate, abstract, grad, doc, **facts)

@@ -1,0 +1,284 @@
+"""Primitives that rearrange elements: views, and the copies that undo or join them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from ..dispatch import bind
+from ..tape import replay
+from ..tensor import Tensor, wrap
+from .registry import broadcast_shapes, primitive
+
+Shape = tuple[int, ...]
+
+
+# -- views ----------------------------------------------------------------------------------------
+
+
+def _view_array(x: Any, *, shape: Shape) -> Any:
+    y = x.view()
+    try:
+        y.shape = shape
+    except AttributeError:
+        raise RuntimeError(
+            f"view size {list(shape)} is not compatible with input tensor's size "
+            f"{list(x.shape)} and strides (at least one dimension spans across two contiguous "
+            "subspaces). Use .reshape(...) instead."
+        ) from None
+    return y
+
+
+view = primitive(
+    "view", _view_array, lambda x, shape: (shape, x.dtype),
+    grad=lambda g, x_shape: reshape(g, x_shape), view=True, linear=True,
+    doc="The same elements in another shape, without a copy.",
+)  # fmt: skip
+permute = primitive(
+    "permute", lambda x, dims: x.transpose(dims),
+    lambda x, dims: (tuple(x.shape[d] for d in dims), x.dtype),
+    grad=lambda g, dims: permute(g, dims=tuple(sorted(range(len(dims)), key=dims.__getitem__))),
+    view=True, linear=True, doc="The dimensions in another order.",
+)  # fmt: skip
+
+
+def _expand(x: Any, *, shape: Shape) -> Any:
+    offset = len(shape) - x.ndim
+    strides = tuple(
+        0 if i < offset or (x.shape[i - offset] == 1 and extent != 1) else x.strides[i - offset]
+        for i, extent in enumerate(shape)
+    )
+    return as_strided(x, shape, strides)
+
+
+expand = primitive(
+    "expand", _expand, lambda x, shape: (shape, x.dtype),
+    grad=lambda g, x_shape: _sum_to(g, x_shape), view=True, linear=True,
+    doc="Dimensions of extent 1 repeated without a copy.",
+)  # fmt: skip
+
+
+def _sum_to(g: Tensor, shape: Shape) -> Tensor:
+    from .reduction import sum_to
+
+    return sum_to(g, shape)
+
+
+def slice_shape(shape: Shape, index: tuple[Any, ...]) -> Shape:
+    """The shape of ``x[index]`` for ints, slices and None (numpy's newaxis), one per dimension."""
+    result = []
+    axis = 0
+    for item in index:
+        if item is None:
+            result.append(1)
+            continue
+        if isinstance(item, slice):
+            result.append(len(range(*item.indices(shape[axis]))))
+        axis += 1
+    return (*result, *shape[axis:])
+
+
+slice_ = primitive(
+    "slice", lambda x, index: x[(*index, ...)], lambda x, index: (slice_shape(x.shape, index), x.dtype),
+    grad=lambda g, x_shape, index: slice_backward(g, shape=x_shape, index=index),
+    view=True, linear=True, doc="Basic indexing by integers, slices and None.",
+)  # fmt: skip
+
+
+def _slice_backward(g: Any, *, shape: Shape, index: tuple[Any, ...]) -> Any:
+    r = np.zeros(shape, g.dtype)
+    r[(*index, ...)] = g
+    return r
+
+
+slice_backward = primitive(
+    "slice_backward", _slice_backward, lambda g, shape, index: (shape, g.dtype), inputs=("x",),
+    grad=lambda g, index: slice_(g, index=index), linear=True,
+    doc="Zeros with x in the place that the index names.",
+)  # fmt: skip
+
+
+def _diagonal(x: Any, *, offset: int, dim1: int, dim2: int) -> Any:
+    y = np.diagonal(x, offset, dim1, dim2)
+    return as_strided(y, y.shape, y.strides, writeable=True)
+
+
+def _diagonal_shape(x: Any, *, offset: int, dim1: int, dim2: int) -> Any:
+    rows, columns = x.shape[dim1], x.shape[dim2]
+    n = max(0, min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns))
+    rest = tuple(e for i, e in enumerate(x.shape) if i not in (dim1, dim2))
+    return (*rest, n), x.dtype
+
+
+diagonal = primitive(
+    "diagonal", _diagonal, _diagonal_shape,
+    grad=lambda g, x_shape, offset, dim1, dim2: diagonal_backward(
+        g, shape=x_shape, offset=offset, dim1=dim1, dim2=dim2),
+    view=True, linear=True, doc="The diagonal of two dimensions, as the last dimension.",
+)  # fmt: skip
+
+
+def _diagonal_backward(g: Any, *, shape: Shape, offset: int, dim1: int, dim2: int) -> Any:
+    r = np.zeros(shape, g.dtype)
+    _diagonal(r, offset=offset, dim1=dim1, dim2=dim2)[...] = g
+    return r
+
+
+diagonal_backward = primitive(
+    "diagonal_backward", _diagonal_backward, lambda g, shape, **_: (shape, g.dtype),
+    grad=lambda g, offset, dim1, dim2: diagonal(g, offset=offset, dim1=dim1, dim2=dim2),
+    linear=True, doc="Zeros with x on the diagonal.",
+)  # fmt: skip
+
+alias = primitive(
+    "alias", lambda x: x, lambda x: (x.shape, x.dtype), grad=lambda g: g, view=True, linear=True,
+    doc="The tensor itself, as a view.",
+)  # fmt: skip
+
+# -- copies ---------------------------------------------------------------------------------------
+
+clone = primitive(
+    "clone", lambda x: x.copy(order="C"), lambda x: (x.shape, x.dtype), grad=lambda g: g,
+    linear=True, doc="A copy, contiguous in memory.",
+)  # fmt: skip
+
+
+def _view_scatter(x: Any, y: Any, *, chain: Any) -> Any:
+    r = x.copy()
+    part = wrap(r)
+    replay(part, chain)._data[...] = y
+    return r
+
+
+view_scatter = primitive(
+    "view_scatter", _view_scatter, lambda x, y, chain: (x.shape, x.dtype), inputs=("x", "y"),
+    grad=(
+        lambda g, y_shape, chain: view_scatter(
+            g, _zeros(g, y_shape), chain=chain),
+        lambda g, chain: replay(g, chain),
+    ),
+    linear=True, doc="x with the part that a chain of view ops names replaced by y.",
+)  # fmt: skip
+
+
+def _zeros(like: Tensor, shape: Shape) -> Tensor:
+    return wrap(np.zeros(shape, like._data.dtype))
+
+
+def _cat(*xs: Any, dim: int) -> Any:
+    return np.concatenate(xs, axis=dim)
+
+
+def _cat_shape(*xs: Any, dim: int) -> Any:
+    shape = list(xs[0].shape)
+    shape[dim] = sum(x.shape[dim] for x in xs)
+    return tuple(shape), xs[0].dtype
+
+
+def _cat_grad(g: Tensor, shapes: tuple[Shape, ...], needs: tuple[bool, ...], dim: int) -> Any:
+    start = 0
+    parts: list[Tensor | None] = []
+    for shape, needed in zip(shapes, needs, strict=True):
+        stop = start + shape[dim]
+        index = (slice(None),) * dim + (slice(start, stop),)
+        parts.append(slice_(g, index=index) if needed else None)
+        start = stop
+    return parts
+
+
+cat = primitive(
+    "cat", _cat, _cat_shape, inputs=("*xs",), grad=_cat_grad, linear=True,
+    doc="Tensors joined along a dimension; all have the same dtype and rank.",
+)  # fmt: skip
+flip = primitive(
+    "flip", lambda x, dims: np.ascontiguousarray(np.flip(x, dims)), lambda x, dims: (x.shape, x.dtype),
+    grad=lambda g, dims: flip(g, dims=dims), linear=True,
+    doc="The order along some dimensions reversed.",
+)  # fmt: skip
+
+
+def _pad_index(shape: Shape, widths: tuple[tuple[int, int], ...]) -> tuple[slice, ...]:
+    return tuple(slice(lo, lo + n) for n, (lo, _) in zip(shape, widths, strict=True))
+
+
+pad = primitive(
+    "constant_pad", lambda x, widths, value: np.pad(x, widths, constant_values=value),
+    lambda x, widths, value: (
+        tuple(n + lo + hi for n, (lo, hi) in zip(x.shape, widths, strict=True)), x.dtype),
+    grad=lambda g, x_shape, widths: slice_(g, index=_pad_index(x_shape, widths)),
+    doc="A border of a constant around the tensor; widths are not negative.",
+)  # fmt: skip
+
+# -- shapes as users give them --------------------------------------------------------------------
+
+
+def wrap_dim(dim: int, ndim: int) -> int:
+    """A dimension counted from either end, as one counted from the front.
+
+    Raises:
+        IndexError: there is no such dimension (a 0-d tensor has the dimension 0, as in PyTorch).
+    """
+    n = max(ndim, 1)
+    if not -n <= dim < n:
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})"
+        )
+    return dim % n
+
+
+def infer_shape(shape: Shape, numel: int) -> Shape:
+    """Replace the one -1 in a shape by what the number of elements demands."""
+    known = math.prod(s for s in shape if s != -1)
+    if any(s < -1 for s in shape):
+        raise RuntimeError(f"invalid shape dimension {min(shape)} in {list(shape)}")
+    if -1 in shape:
+        if shape.count(-1) > 1:
+            raise RuntimeError(f"only one dimension can be inferred, got shape {list(shape)}")
+        if known == 0 and numel == 0:
+            raise RuntimeError(
+                f"cannot reshape tensor of 0 elements into shape {list(shape)} because the "
+                "unspecified dimension size -1 can be any value and is ambiguous"
+            )
+        if known == 0 or numel % known:
+            raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {numel}")
+        return tuple(numel // known if s == -1 else s for s in shape)
+    if known != numel:
+        raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {numel}")
+    return shape
+
+
+def reshape(x: Tensor, shape: Shape) -> Tensor:
+    """A view where the strides allow it, else a copy."""
+    data = x._data
+    if data.shape == shape:
+        return bind(view, (x,), {"shape": shape}) if x._view is None else bind(alias, (x,))
+    if isinstance(data, np.ndarray) and not _viewable(data, shape):
+        x = clone(x)
+    return bind(view, (x,), {"shape": shape})
+
+
+def _viewable(x: np.ndarray[Any, Any], shape: Shape) -> bool:
+    if x.flags.c_contiguous:
+        return True
+    y = x.view()
+    try:
+        y.shape = shape
+    except AttributeError:
+        return False
+    return True
+
+
+def expand_to(x: Tensor, shape: Shape) -> Tensor:
+    """`x` broadcast to `shape`, as it is if it has that shape."""
+    return x if x._data.shape == shape else expand(x, shape=shape)
+
+
+def broadcast_all(*xs: Tensor) -> list[Tensor]:
+    """All tensors expanded to their common shape."""
+    shape = broadcast_shapes(*[x._data.shape for x in xs])
+    return [expand_to(x, shape) for x in xs]
+
+

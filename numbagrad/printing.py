@@ -1,0 +1,1 @@
+"""How tensors print: as in PyTorch, four digits, summarised when large."""

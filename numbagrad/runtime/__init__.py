@@ -1,0 +1,1 @@
+"""Native execution: compile kernels, cache their object code, run programs and threads."""

@@ -1,0 +1,83 @@
+"""The matrix product as a kernel that calls BLAS through its address. Imported only to compile."""
+
+from llvmlite import ir
+from numba.core import types
+
+from numbagrad.runtime.intrinsics import inner, intrinsic
+from numbagrad.runtime.layout import (
+    G_A,
+    G_A_BATCH,
+    G_ACCUMULATE,
+    G_B,
+    G_B_BATCH,
+    G_BLOCK,
+    G_C,
+    G_C_BATCH,
+    G_FUNCTION,
+    G_K,
+    G_LDA,
+    G_LDB,
+    G_LDC,
+    G_M,
+    G_N,
+    G_TRANS_A,
+    G_TRANS_B,
+)
+
+_word = types.int64
+_ROW_MAJOR = 101
+_NO_TRANS, _TRANS = 111, 112
+
+
+@intrinsic
+def _call_gemm(typingctx, single, function, trans_a, trans_b, m, n, k, a, lda, b, ldb,
+               accumulate, c, ldc):  # fmt: skip
+    """Call cblas_sgemm or cblas_dgemm with alpha = 1 and beta = 0 or 1."""
+    is_single = single.literal_value if isinstance(single, types.Literal) else None
+    if is_single is None:
+        return None
+
+    def generate(context, builder, signature, args):
+        _, function, trans_a, trans_b, m, n, k, a, lda, b, ldb, accumulate, c, ldc = args
+        integer, pointer = ir.IntType(32), ir.IntType(8).as_pointer()
+        real = ir.FloatType() if is_single else ir.DoubleType()
+        kind = ir.FunctionType(
+            ir.VoidType(),
+            (integer,) * 6 + (real, pointer, integer, pointer, integer, real, pointer, integer),
+        )
+        ints = [builder.trunc(v, integer) for v in (trans_a, trans_b, m, n, k, lda, ldb, ldc)]
+        pointers = [builder.inttoptr(v, pointer) for v in (a, b, c)]
+        beta = builder.sitofp(accumulate, real)
+        order = ir.Constant(integer, _ROW_MAJOR)
+        one = ir.Constant(real, 1.0)
+        builder.call(
+            builder.inttoptr(function, kind.as_pointer()),
+            [order, *ints[:5], one, pointers[0], ints[5], pointers[1], ints[6], beta,
+             pointers[2], ints[7]],
+        )  # fmt: skip
+        return context.get_dummy_value()
+
+    return types.void(single, *(_word,) * 13), generate
+
+
+@inner
+def gemm(table, lo, hi, single):
+    """Compute the blocks lo..hi of rows of C = A @ B (+ C); `single` is 1 for float32.
+
+    The blocks are the same whatever the number of threads, so that BLAS gives the same bits.
+    """
+    size = 4 if single else 8
+    m, n, k, rows = table[G_M], table[G_N], table[G_K], table[G_BLOCK]
+    lda, ldb, ldc = table[G_LDA], table[G_LDB], table[G_LDC]
+    blocks = (m + rows - 1) // rows
+    trans_a = _TRANS if table[G_TRANS_A] else _NO_TRANS
+    trans_b = _TRANS if table[G_TRANS_B] else _NO_TRANS
+    a_step = rows * size * (1 if table[G_TRANS_A] else lda)
+    for unit in range(lo, hi):
+        batch = unit // blocks
+        block = unit - batch * blocks
+        a = table[G_A] + batch * table[G_A_BATCH] + block * a_step
+        b = table[G_B] + batch * table[G_B_BATCH]
+        c = table[G_C] + batch * table[G_C_BATCH] + block * rows * ldc * size
+        _call_gemm(single, table[G_FUNCTION], trans_a, trans_b, min(rows, m - block * rows), n, k,
+                   a, lda, b, ldb, table[G_ACCUMULATE], c, ldc)  # fmt: skip

@@ -1,0 +1,288 @@
+"""The Tensor: an array with what autograd must know about it.
+
+Only state lives here. Operators and methods are attached where they are implemented: an op's
+record attaches its methods (`ops.registry`), other modules use :func:`method`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from . import dtypes
+
+Array = np.ndarray[Any, Any]
+Shape = tuple[int, ...]
+
+# Stands where the version counter would be: inference tensors do not count versions.
+INFERENCE: list[int] = []
+
+
+class Tracer(Protocol):
+    """What stands in a tensor for an array while an interpreter is at work."""
+
+    interpreter: Any
+    shape: Shape
+    dtype: np.dtype[Any]
+
+
+class View:
+    """How a view came from its base: replaying `chain` on the base gives the view again."""
+
+    __slots__ = ("base", "chain", "version", "creation")
+
+    def __init__(self, base: Tensor, chain: tuple[Any, ...], version: int, creation: str) -> None:
+        self.base = base
+        self.chain = chain
+        self.version = version
+        self.creation = creation
+
+
+class Extras:
+    """The rarely used state of a tensor, allocated when first wanted."""
+
+    __slots__ = ("accumulator", "hooks", "post_accumulate_hooks", "retains_grad")
+
+    def __init__(self) -> None:
+        self.accumulator: Any = None  # weak reference to the AccumulateGrad node
+        self.hooks: dict[int, Callable[..., Any]] | None = None
+        self.post_accumulate_hooks: dict[int, Callable[..., Any]] | None = None
+        self.retains_grad = False
+
+
+class Tensor:
+    """A multi-dimensional array that remembers how it was computed.
+
+    Made by :func:`numbagrad.tensor`, :func:`numbagrad.zeros` and the like, never directly.
+    """
+
+    __slots__ = (
+        "_data",  # numpy array or tracer
+        "_requires_grad",  # of leaves and of results alike
+        "_node",  # the tape's Node that computed it, None for a leaf
+        "_nr",  # which output of that node
+        "_grad",
+        "_counter",  # [version], shared by all views of one storage; None while it is 0
+        "_view",
+        "_extras",
+        "__dict__",
+        "__weakref__",
+    )
+
+    _data: Any
+    _requires_grad: bool
+    _node: Any
+    _nr: int
+    _grad: Tensor | None
+    _counter: list[int] | None
+    _view: View | None
+    _extras: Extras | None
+
+    if TYPE_CHECKING:
+        # Methods are attached by the ops that implement them.
+        def __getattr__(self, name: str) -> Callable[..., Any]: ...
+        def __add__(self, other: Any) -> Tensor: ...
+        def __radd__(self, other: Any) -> Tensor: ...
+        def __sub__(self, other: Any) -> Tensor: ...
+        def __rsub__(self, other: Any) -> Tensor: ...
+        def __mul__(self, other: Any) -> Tensor: ...
+        def __rmul__(self, other: Any) -> Tensor: ...
+        def __truediv__(self, other: Any) -> Tensor: ...
+        def __rtruediv__(self, other: Any) -> Tensor: ...
+        def __floordiv__(self, other: Any) -> Tensor: ...
+        def __mod__(self, other: Any) -> Tensor: ...
+        def __pow__(self, other: Any) -> Tensor: ...
+        def __rpow__(self, other: Any) -> Tensor: ...
+        def __matmul__(self, other: Any) -> Tensor: ...
+        def __neg__(self) -> Tensor: ...
+        def __invert__(self) -> Tensor: ...
+        def __and__(self, other: Any) -> Tensor: ...
+        def __or__(self, other: Any) -> Tensor: ...
+        def __lt__(self, other: Any) -> Tensor: ...
+        def __le__(self, other: Any) -> Tensor: ...
+        def __gt__(self, other: Any) -> Tensor: ...
+        def __ge__(self, other: Any) -> Tensor: ...
+        def __eq__(self, other: Any) -> Tensor: ...  # type: ignore[override]
+        def __ne__(self, other: Any) -> Tensor: ...  # type: ignore[override]
+        def __getitem__(self, index: Any) -> Tensor: ...
+        def __setitem__(self, index: Any, value: Any) -> None: ...
+        def __len__(self) -> int: ...
+        def __bool__(self) -> bool: ...
+        def __float__(self) -> float: ...
+        def __int__(self) -> int: ...
+
+    # NumPy must return NotImplemented from `ndarray + tensor` so that ours runs.
+    __array_priority__ = 1000
+    __array_ufunc__ = None
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    # -- what the array is ------------------------------------------------------------------
+
+    @property
+    def shape(self) -> Size:
+        return Size(self._data.shape)
+
+    @property
+    def dtype(self) -> dtypes.dtype:
+        return dtypes._BY_NUMPY[self._data.dtype]
+
+    @property
+    def ndim(self) -> int:
+        return len(self._data.shape)
+
+    @property
+    def device(self) -> str:
+        """Always ``"cpu"``."""
+        return "cpu"
+
+    @property
+    def itemsize(self) -> int:
+        return self._data.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        return self.numel() * self._data.dtype.itemsize
+
+    def dim(self) -> int:
+        return len(self._data.shape)
+
+    ndimension = dim
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the extent of one dimension."""
+        if dim is None:
+            return self.shape
+        shape = self._data.shape
+        if not -len(shape) <= dim < max(len(shape), 1):
+            raise IndexError(
+                f"Dimension out of range (expected to be in range of [{-len(shape)}, "
+                f"{len(shape) - 1}], but got {dim})"
+            )
+        return shape[dim]
+
+    def numel(self) -> int:
+        n = 1
+        for s in self._data.shape:
+            n *= s
+        return n
+
+    nelement = numel
+
+    def element_size(self) -> int:
+        return self._data.dtype.itemsize
+
+    def is_floating_point(self) -> bool:
+        return self._data.dtype.kind == "f"
+
+    def is_complex(self) -> bool:
+        return self._data.dtype.kind == "c"
+
+    def is_signed(self) -> bool:
+        return self._data.dtype.kind in "ifc"
+
+    def get_device(self) -> int:
+        return -1
+
+    # -- what autograd knows ----------------------------------------------------------------
+
+    @property
+    def is_leaf(self) -> bool:
+        """True for tensors that the user made and for those that need no gradient."""
+        return self._node is None
+
+    @property
+    def output_nr(self) -> int:
+        return self._nr
+
+    @property
+    def _version(self) -> int:
+        """How many times the storage was changed in place."""
+        counter = self._counter
+        if counter is INFERENCE:
+            raise RuntimeError("Inference tensors do not track version counter.")
+        return counter[0] if counter else 0
+
+    def is_inference(self) -> bool:
+        """True if the tensor was made under ``inference_mode``."""
+        return self._counter is INFERENCE
+
+    @property
+    def _base(self) -> Tensor | None:
+        """The tensor this one is a view of."""
+        return self._view.base if self._view is not None else None
+
+    def _is_view(self) -> bool:
+        return self._view is not None
+
+    @property
+    def retains_grad(self) -> bool:
+        return self._extras is not None and self._extras.retains_grad
+
+    @property
+    def names(self) -> tuple[None, ...]:
+        return (None,) * self.ndim
+
+
+class Size(tuple[int, ...]):
+    """A tensor's shape: a tuple that can say its number of elements."""
+
+    __slots__ = ()
+
+    def numel(self) -> int:
+        n = 1
+        for s in self:
+            n *= s
+        return n
+
+    def __repr__(self) -> str:
+        return f"numbagrad.Size([{', '.join(map(str, self))}])"
+
+    def __getitem__(self, index: Any) -> Any:
+        r = super().__getitem__(index)
+        return Size(r) if isinstance(index, slice) else r
+
+    def __add__(self, other: Any) -> Size:
+        return Size(tuple(self) + tuple(other))
+
+
+def wrap(data: Any, requires_grad: bool = False) -> Tensor:
+    """A new leaf tensor around an array or tracer."""
+    t = Tensor.__new__(Tensor)
+    t._data = data
+    t._requires_grad = requires_grad
+    t._node = None
+    t._nr = 0
+    t._grad = None
+    t._counter = None
+    t._view = None
+    t._extras = None
+    return t
+
+
+def extras(t: Tensor) -> Extras:
+    """The tensor's rarely used state, made at first use."""
+    if t._extras is None:
+        t._extras = Extras()
+    return t._extras
+
+
+def version_counter(t: Tensor) -> list[int]:
+    """The counter that this tensor shares with all its views, made at first use."""
+    if t._counter is None:
+        t._counter = [0]
+    return t._counter
+
+
+def method(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Attach the decorated function to Tensor under its own name or under `names`."""
+
+    def attach(fn: Callable[..., Any]) -> Callable[..., Any]:
+        for name in names or (fn.__name__,):
+            setattr(Tensor, name, fn)
+        return fn
+
+    return attach
