@@ -13,7 +13,7 @@ BENCH_ARGS ?=
 
 BIN := $(VENV)/bin
 PARITY_BIN := $(PARITY_VENV)/bin
-PIP_INSTALL := -m pip install --quiet --quiet --disable-pip-version-check --no-input
+PIP := -m pip --disable-pip-version-check --no-input
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .PHONY: help demo test lint format parity bench clean
@@ -50,7 +50,7 @@ format: $(VENV)/.dev
 	@$(BIN)/ruff format .
 
 # The oracles are large and not offered for every platform: that is a reason to skip, clearly
-# said, and not a failure. A failure to install numbagrad itself is one.
+# said, and not a failure (so pip speaks aloud). A failure to install numbagrad itself is one.
 parity: $(PARITY_VENV)/.dev $(PARITY_VENV)/.bench
 	@if $(MAKE) --no-print-directory $(PARITY_VENV)/.parity; then \
 	    echo "==> comparing with PyTorch and JAX: pytest -m parity $(PYTEST_ARGS)"; \
@@ -80,14 +80,14 @@ clean:
 
 $(PARITY_VENV)/.parity: pyproject.toml | $(PARITY_VENV)/.created
 	@echo "==> installing PyTorch and JAX into $(@D) (large; once)"
-	@$(@D)/bin/python $(PIP_INSTALL) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) \
+	@$(@D)/bin/python $(PIP) install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) \
 	    --editable '.[parity]'
 	@touch $@
 
 define EXTRA_RULE
 $(1)/.$(2): pyproject.toml | $(1)/.created
 	@echo "==> installing numbagrad[$(2)] into $(1)"
-	@$(1)/bin/python $$(PIP_INSTALL) --editable '.[$(2)]'
+	@$(1)/bin/python $$(PIP) --quiet --quiet install --editable '.[$(2)]'
 	@touch $$@
 endef
 $(foreach extra,dev bench examples,$(eval $(call EXTRA_RULE,$(VENV),$(extra))))

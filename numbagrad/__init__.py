@@ -3,7 +3,8 @@
 import math as _math
 from typing import TYPE_CHECKING, Any
 
-from . import autograd, conversion, creation, inplace, printing
+from . import autograd, conversion, creation, inplace, printing, random
+from .devices import device
 from .dtypes import (
     bool,
     complex64,
@@ -31,6 +32,7 @@ from .modes import (
 )
 from .ops import indexing, math, products, reduce, shape
 from .ops.export import EXPORTS, publish_registry
+from .random import Generator, default_generator
 from .tensor import Size, Tensor
 
 __version__ = "0.1.0"

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from . import dtypes
-from .modes import state
+from .devices import check_device
+from .modes import thread
 from .ops.export import EXPORTS
 from .tensor import INFERENCE, Tensor, method, wrap
 
@@ -21,7 +22,7 @@ def leaf(data: np.ndarray[Any, Any], requires_grad: bool = False) -> Tensor:
             f"{dtypes.of(data.dtype)}; pass dtype=ng.float32 or convert with .float()"
         )
     t = wrap(data, requires_grad)
-    if state.inference:
+    if thread.modes.inference:
         t._counter = INFERENCE
     return t
 
@@ -112,12 +113,6 @@ def tensor(
     return leaf(_array(data, dtype), requires_grad)
 
 
-def check_device(device: Any) -> None:
-    """Raise unless the device is the CPU."""
-    if device is not None and str(device).split(":")[0] != "cpu":
-        raise RuntimeError(f"numbagrad runs on the CPU only, got device {device!r}")
-
-
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """`data` as a tensor, sharing memory with an array or tensor of the right dtype."""
     check_device(device)
@@ -167,7 +162,8 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     return leaf(view)
 
 
-def _shape(name: str, size: tuple[Any, ...]) -> tuple[int, ...]:
+def parse_size(name: str, size: tuple[Any, ...]) -> tuple[int, ...]:
+    """The shape given as separate ints or as one sequence."""
     if len(size) == 1 and isinstance(size[0], list | tuple):
         size = tuple(size[0])
     shape = []
@@ -190,19 +186,19 @@ def _np(dtype: Any) -> np.dtype[Any]:
 def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros in the given shape, float32 unless said otherwise."""
     check_device(device)
-    return leaf(np.zeros(_shape("zeros", size), _np(dtype)), requires_grad)
+    return leaf(np.zeros(parse_size("zeros", size), _np(dtype)), requires_grad)
 
 
 def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones in the given shape, float32 unless said otherwise."""
     check_device(device)
-    return leaf(np.ones(_shape("ones", size), _np(dtype)), requires_grad)
+    return leaf(np.ones(parse_size("ones", size), _np(dtype)), requires_grad)
 
 
 def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Memory of the given shape, not initialised."""
     check_device(device)
-    return leaf(np.empty(_shape("empty", size), _np(dtype)), requires_grad)
+    return leaf(np.empty(parse_size("empty", size), _np(dtype)), requires_grad)
 
 
 def full(
@@ -213,7 +209,7 @@ def full(
     check_device(device)
     value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
     d = dtypes.number_dtype(value) if dtype is None else dtypes.of(dtype).np
-    return leaf(np.full(_shape("full", (size,)), value, d), requires_grad)
+    return leaf(np.full(parse_size("full", (size,)), value, d), requires_grad)
 
 
 def eye(

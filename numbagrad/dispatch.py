@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from .modes import state
+from .modes import thread
 from .tape import make_view, record, refresh
 from .tensor import INFERENCE, Tensor, wrap
 
 _ndarray = np.ndarray
+_new = object.__new__
 NO_PARAMS: dict[str, Any] = {}
 
 
@@ -28,14 +29,18 @@ class Interpreter:
         """The data (array or tracer) of the result, or a tuple of them."""
         raise NotImplementedError
 
+    def reserve(self, generator: Any, blocks: int) -> tuple[Any, int]:
+        """Where the random numbers of one call come from: a key, and the blocks to skip there."""
+        return generator.take(blocks), 0
+
 
 def bind(op: Any, args: tuple[Any, ...], params: dict[str, Any] = NO_PARAMS) -> Any:
     """Evaluate ``op(*args, **params)`` and record it if a gradient is wanted.
 
     `args` are tensors and Python numbers; everything else the op needs is in `params`.
     """
-    s = state
-    interpreter = s.trace
+    modes = thread.modes
+    interpreter = modes.trace
     requires_grad = False
     data = []
     for a in args:
@@ -52,21 +57,29 @@ def bind(op: Any, args: tuple[Any, ...], params: dict[str, Any] = NO_PARAMS) -> 
             data.append(d)
         else:
             data.append(a)
-    if interpreter is None:
-        out = s.quietly(op.evaluate, *data, **params)
-    else:
+    if interpreter is not None:
         out = interpreter.process(op, args, params)
-    if out.__class__ is tuple:
-        outs = tuple([wrap(o) for o in out])
-        result = outs
+    elif params:
+        out = modes.quietly(op.evaluate, *data, **params)
     else:
-        result = wrap(out)
-        outs = (result,)
+        out = modes.quietly(op.evaluate, *data)
+    if out.__class__ is tuple:
+        result: Any = tuple([wrap(o) for o in out])
+    else:
+        result = _new(Tensor)  # `wrap` spelled out: this is the hot path
+        result._data = out
+        result._requires_grad = False
+        result._node = None
+        result._nr = 0
+        result._grad = None
+        result._counter = None
+        result._view = None
+        result._extras = None
     if op.view:
         make_view(result, args[0], op, params)
-    elif s.inference:
-        for t in outs:
+    elif modes.inference:
+        for t in result if result.__class__ is tuple else (result,):
             t._counter = INFERENCE
-    if requires_grad and s.grad and not s.inference and op.rules is not None:
-        record(op, args, params, outs)
+    if requires_grad and modes.grad and not modes.inference and op.rules is not None:
+        record(modes, op, args, params, result)
     return result

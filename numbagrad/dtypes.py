@@ -8,10 +8,52 @@ higher *category* (bool < integer < floating < complex) lets the lower rank deci
 
 from __future__ import annotations
 
+import builtins
+import math
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+
+
+class finfo:
+    """The limits of a floating-point dtype: ``eps, max, min, tiny, smallest_normal, ...``."""
+
+    def __init__(self, type: Any = None) -> None:
+        d = of(_default if type is None else type)
+        if d.category < 2:
+            raise TypeError(
+                f"finfo() requires a floating point input type, got {d}; use iinfo for integers"
+            )
+        limits = np.finfo(d.np)
+        self.dtype = d.to_real().name
+        self.bits = limits.bits
+        self.eps, self.max, self.min = float(limits.eps), float(limits.max), float(limits.min)
+        self.tiny = self.smallest_normal = float(limits.tiny)
+        self.resolution = float(limits.resolution)
+
+    def __repr__(self) -> str:
+        return (
+            f"finfo(resolution={self.resolution:g}, min={self.min:g}, max={self.max:g}, "
+            f"eps={self.eps:g}, smallest_normal={self.smallest_normal:g}, tiny={self.tiny:g}, "
+            f"dtype={self.dtype})"
+        )
+
+
+class iinfo:
+    """The limits of an integer dtype: ``bits, max, min``."""
+
+    def __init__(self, type: Any) -> None:
+        d = of(type)
+        if d.category != 1:
+            raise TypeError(f"iinfo() requires an integer input type, got {d}; use finfo for floats")
+        limits = np.iinfo(d.np)
+        self.dtype = d.name
+        self.bits = limits.bits
+        self.max, self.min = int(limits.max), int(limits.min)
+
+    def __repr__(self) -> str:
+        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
 
 
 class dtype:
@@ -109,12 +151,6 @@ def of(d: Any) -> dtype:
     """
     if d.__class__ is dtype:
         return d
-    if d is float:
-        return _default
-    if d is int:
-        return int64
-    if d is complex:
-        return _default.to_complex()
     try:
         return _BY_NUMPY[np.dtype(d)]
     except (KeyError, TypeError):
@@ -167,7 +203,50 @@ def number_dtype(x: Any) -> np.dtype[Any]:
     raise TypeError(f"expected a number or a tensor, got {type(x).__name__}: {x!r}")
 
 
+def scalar(value: Any, d: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """A Python number stored in a given dtype, as a 0-d array: fractions are cut off.
+
+    Raises:
+        RuntimeError: `d` cannot hold the number (NaN or a number out of range for an int, an
+            imaginary part for a real).
+    """
+    kind = d.kind
+    if kind == "b":
+        return np.array(builtins.bool(value), d)
+    if isinstance(value, complex) and kind != "c":
+        if value.imag != 0:
+            raise _overflow(value, d)
+        value = value.real
+    if kind in "iu":
+        limits = np.iinfo(d)
+        # Small negative numbers wrap around in uint8, as in PyTorch.
+        low = -int(limits.max) if kind == "u" else int(limits.min)
+        if not math.isfinite(value) or not low <= int(value) <= int(limits.max):
+            raise _overflow(value, d)
+        return np.array(int(value)).astype(d)
+    real = value.real if kind == "c" else value
+    if math.isfinite(real) and abs(real) > float(np.finfo(d).max):
+        raise _overflow(value, d)
+    return np.array(value, d)
+
+
+def _overflow(value: Any, d: np.dtype[Any]) -> RuntimeError:
+    return RuntimeError(
+        f"value cannot be converted to type {d.name} without overflow: {value}; "
+        "use another dtype or a number that fits"
+    )
+
+
 _CATEGORY = {"b": 0, "i": 1, "u": 1, "f": 2, "c": 3}
+
+
+def can_cast(from_: dtype, to: dtype) -> builtins.bool:
+    """Whether an in-place op may store the first dtype in the second: the category may not drop.
+
+    >>> can_cast(float32, int64), can_cast(int64, float16)
+    (False, True)
+    """
+    return of(from_).category <= of(to).category
 
 
 def result_dtype(operands: Iterable[Any]) -> np.dtype[Any]:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from . import dtypes
-from .modes import state
+from .modes import thread
 from .ops.elementwise import to_dtype
 from .ops.view import view_scatter
-from .tape import OpNode, SavedOutput, record, refresh
+from .tape import OpNode, record, refresh
 from .tensor import INFERENCE, Tensor, version_counter, wrap
 
 _ndarray = np.ndarray
@@ -20,12 +20,12 @@ def check_mutable(t: Tensor, name: str) -> None:
     """Raise what PyTorch raises if `t` may not be changed in place now; changes nothing."""
     if not isinstance(t, Tensor):
         raise TypeError(f"{name}: expected a Tensor to change, got {type(t).__name__}")
-    if t._counter is INFERENCE and not state.inference:
+    if t._counter is INFERENCE and not thread.modes.inference:
         raise RuntimeError(
             "Inplace update to inference tensor outside InferenceMode is not allowed. You can "
             "make a clone to get a normal tensor before doing inplace update."
         )
-    if state.grad and not state.inference:
+    if thread.modes.grad and not thread.modes.inference:
         if t._view is not None:
             refresh(t)
             base = t._view.base
@@ -48,6 +48,26 @@ def check_mutable(t: Tensor, name: str) -> None:
                     "to a single memory location. Please clone() the tensor before performing the "
                     f"operation ({name})."
                 )
+
+
+def keep_original(target: Tensor, value: Tensor, since: int) -> None:
+    """Give the ops recorded after node number `since` a copy of the target that they saved.
+
+    ``x.sin_()`` overwrites the x that the derivative of sin reads; ops before it that saved x
+    keep it, and report the change.
+    """
+    stack = [value._node]
+    while stack:
+        node = stack.pop()
+        if not isinstance(node, OpNode) or node._sequence_nr() <= since:
+            continue
+        for i, s in enumerate(node.saved or ()):
+            if isinstance(s, Tensor) and (s is target or s._counter is target._counter is not None):
+                data = s._data
+                copy = wrap(data.copy() if data.__class__ is _ndarray else data, s._requires_grad)
+                copy._node, copy._nr = s._node, s._nr
+                node.saved[i], node.versions[i] = copy, 0  # type: ignore[index]
+        stack.extend(e[0] for e in node.edges if e is not None)
 
 
 def check_cast(source: np.dtype[Any], target: np.dtype[Any]) -> None:
@@ -105,13 +125,12 @@ def _follow(target: Tensor, value: Tensor) -> None:
     target._node, target._nr, target._requires_grad = node, value._nr, True
     if isinstance(node, OpNode) and node.saved:
         # A rule that reads its own output must read it where it now lives.
-        for i, s in enumerate(node.saved):
-            if s.__class__ is SavedOutput and s.data is value._data:
+        for k, (is_output, i) in enumerate(node.op.residuals(node.mask)):
+            if is_output and i == value._nr:
                 counter = version_counter(target)
-                node.saved[i] = SavedOutput(target._data, counter, s.nr)
-                versions = list(node.versions)
-                versions[i] = counter[0]
-                node.versions = tuple(versions)
+                versions = node.versions or [0] * len(node.saved)
+                versions[k] = counter[0]
+                node.saved[k], node.counters[k], node.versions = target._data, counter, versions
 
 
 def _traced(t: Tensor) -> bool:
@@ -130,7 +149,7 @@ def _rebase(target: Tensor, value: Tensor) -> None:
     else:
         # The memory is already written: record the step without copying the base.
         replaced = wrap(base._data)
-        record(view_scatter, (base, value), {"chain": view.chain}, (replaced,))
+        record(thread.modes, view_scatter, (base, value), {"chain": view.chain}, (replaced,))
     base._node, base._nr = replaced._node, replaced._nr
     base._requires_grad = replaced._requires_grad
     view.version = counter[0] - 1  # stale: the next use replays it on the new base
@@ -143,7 +162,7 @@ def assign_out(out: Any, result: Tensor, name: str) -> Tensor:
         return type(out)(assign_out(o, r, name) for o, r in zip(out, result, strict=True))
     if not isinstance(out, Tensor):
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
-    if state.grad and (result._requires_grad or out._requires_grad):
+    if thread.modes.grad and (result._requires_grad or out._requires_grad):
         raise RuntimeError(
             f"{name}(): functions with out=... arguments don't support automatic "
             "differentiation, but one of the arguments requires grad."

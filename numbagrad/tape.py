@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from .modes import state
+from .modes import Modes, thread
 from .tensor import INFERENCE, Shape, Tensor, View, extras, version_counter, wrap
 
-_sequence = itertools.count().__next__
+next_sequence = itertools.count().__next__
 _ndarray = np.ndarray
+_new = object.__new__
 
 Edge = tuple["Node", int]
 Meta = tuple[Shape, np.dtype[Any]]
@@ -41,7 +42,7 @@ class RemovableHandle:
 
     def __init__(self, hooks: dict[int, Callable[..., Any]], fn: Callable[..., Any]) -> None:
         self._hooks: weakref.ref[Any] | dict[int, Any] = hooks
-        self.id = _sequence()
+        self.id = next_sequence()
         hooks[self.id] = fn
 
     def remove(self) -> None:
@@ -57,21 +58,20 @@ class RemovableHandle:
 class Node:
     """One step on the tape."""
 
-    __slots__ = ("edges", "seq", "hooks", "_metadata", "stack", "__weakref__", "__dict__")
+    __slots__ = ("edges", "order", "hooks", "n_outputs", "stack", "__weakref__", "__dict__")
 
-    edges: tuple[Edge | None, ...]
-    seq: int
+    edges: Sequence[Edge | None]
+    order: int  # the engine runs the ready node of lowest order: the latest recorded
     hooks: Hooks | None
     stack: Any  # where the forward op was called, in anomaly mode
+    n_outputs: int  # how many gradients `apply` takes
 
-    # How many gradients `apply` takes.
-    n_outputs = 1
-
-    def __init__(self, edges: tuple[Edge | None, ...]) -> None:
+    def __init__(self, edges: Sequence[Edge | None]) -> None:
         self.edges = edges
-        self.seq = _sequence()
+        self.order = -next_sequence()
         self.hooks = None
         self.stack = None
+        self.n_outputs = 1
 
     def apply(self, grads: list[Tensor | None], mask: int) -> tuple[Tensor | None, ...]:
         """The gradients of the inputs, given those of the outputs.
@@ -87,7 +87,7 @@ class Node:
         return type(self).__name__
 
     def _sequence_nr(self) -> int:
-        return self.seq
+        return -self.order
 
     @property
     def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
@@ -121,43 +121,34 @@ class AccumulateGrad(Node):
 
     def __init__(self, variable: Tensor) -> None:
         super().__init__(())
+        self.order -= 1 << 62  # before everything else, to free gradients early
         self.variable = variable
 
 
-class SavedOutput:
-    """An output that its own node reads: the array without the tensor, so that no cycle forms."""
-
-    __slots__ = ("data", "counter", "nr")
-
-    def __init__(self, data: Any, counter: list[int], nr: int) -> None:
-        self.data = data
-        self.counter = counter
-        self.nr = nr
-
-
 class OpNode(Node):
-    """A recorded call of an op; each op has a subclass named after it, as in PyTorch."""
+    """A recorded call of an op; each op has a subclass named after it, as in PyTorch.
 
-    __slots__ = ("op", "params", "mask", "inputs", "metas", "out_metas", "saved", "versions")
+    Saved values are kept without their tensors, as PyTorch does: an output saved as a tensor would
+    refer back to this node, and a tensor's history may be changed later by an in-place op.
+    """
 
-    op: Any
+    __slots__ = ("params", "mask", "metas", "out_metas", "saved", "counters", "versions")
+
+    op: Any  # of the class
     params: dict[str, Any]
     mask: int  # bit i: input i wants a gradient
-    inputs: tuple[Any, ...]  # Python numbers where the input is one, None for a tensor
-    metas: tuple[Meta | None, ...]  # shape and dtype of each tensor input
-    out_metas: tuple[Meta, ...]
-    saved: list[Any] | None
-    versions: tuple[int, ...]
-
-    @property
-    def n_outputs(self) -> int:  # type: ignore[override]
-        return len(self.out_metas)
+    metas: list[Meta | None] | None  # of each tensor input; None if all are like the output
+    out_metas: list[Meta] | None  # None for a single output
+    saved: list[Any] | None  # arrays, tracers, numbers; None after they were freed
+    counters: list[list[int] | None]  # the version counter of each saved tensor
+    versions: list[int] | None  # the versions at that time; None if all were 0
 
     def release(self) -> None:
-        self.saved = None
+        if self.saved:  # a node that saves nothing can run again
+            self.saved = None
 
-    def saved_tensors(self) -> list[Any]:
-        """The saved values as tensors (or Python numbers), checked against later changes."""
+    def saved_data(self) -> list[Any]:
+        """The saved arrays, tracers and numbers, checked against later changes."""
         saved = self.saved
         if saved is None:
             raise RuntimeError(
@@ -167,36 +158,42 @@ class OpNode(Node):
                 "retain_graph=True if you need to backward through the graph a second time or "
                 f"if you need to access saved tensors after calling backward. (at {self.name()})"
             )
-        values = []
-        for value, version in zip(saved, self.versions, strict=True):
-            if isinstance(value, Tensor):
-                counter = value._counter
-                if counter and counter[0] != version:
-                    raise self._modified(value, counter[0], version)
-                values.append(value)
-            elif value.__class__ is SavedOutput:
-                if value.counter[0] != version:
-                    raise self._modified(value.data, value.counter[0], version)
-                t = wrap(value.data, True)
-                t._node = self
-                t._nr = value.nr
-                t._counter = value.counter
-                values.append(t)
-            else:
-                values.append(value)
+        versions = self.versions
+        for i, counter in enumerate(self.counters):
+            if counter and counter[0] != (versions[i] if versions else 0):
+                raise self._modified(i, counter[0], versions[i] if versions else 0)
+        return saved
+
+    def saved_tensors(self) -> list[Any]:
+        """The saved values as tensors with their history (or Python numbers)."""
+        values: list[Any] = []
+        residuals = self.op.residuals(self.mask)
+        for (is_output, i), data, counter in zip(residuals, self.saved_data(), self.counters):
+            if counter is None:
+                values.append(data)
+                continue
+            edge = (self, i) if is_output else self.edges[i]
+            if edge is not None and edge[0].__class__ is AccumulateGrad:
+                values.append(edge[0].variable)  # type: ignore[attr-defined]
+                continue
+            t = wrap(data, edge is not None)
+            t._counter = counter
+            if edge is not None:
+                t._node, t._nr = edge
+            values.append(t)
         return values
 
-    def _modified(self, value: Any, now: int, then: int) -> RuntimeError:
-        node = value._node if isinstance(value, Tensor) else self
-        source = f"which is output {value._nr if isinstance(value, Tensor) else 0} of {node.name()}"
-        dtype = np.dtype(value._data.dtype if isinstance(value, Tensor) else value.dtype).name
+    def _modified(self, which: int, now: int, then: int) -> RuntimeError:
+        is_output, i = self.op.residuals(self.mask)[which]
+        edge = (self, i) if is_output else self.edges[i]
+        data = (self.saved or [])[which]
+        source = "a leaf" if edge is None else f"which is output {edge[1]} of {edge[0].name()}"
         return RuntimeError(
             "one of the variables needed for gradient computation has been modified by an "
-            f"inplace operation: [numbagrad.{dtype} {list(value.shape)}], "
-            f"{source if node is not None else 'a leaf'}, is at version {now}; expected version "
-            f"{then} instead. It was saved by {self.name()}. Hint: enable anomaly detection to "
-            "find the operation that failed to compute its gradient, with "
-            "ng.autograd.set_detect_anomaly(True)."
+            f"inplace operation: [numbagrad.{data.dtype.name} {list(data.shape)}], {source}, is at "
+            f"version {now}; expected version {then} instead. It was saved by {self.name()}. Hint: "
+            "enable anomaly detection to find the operation that failed to compute its gradient, "
+            "with ng.autograd.set_detect_anomaly(True)."
         )
 
     def apply(self, grads: list[Tensor | None], mask: int) -> tuple[Tensor | None, ...]:
@@ -220,71 +217,100 @@ def gradient_edge(t: Tensor) -> Edge:
 
 
 def record(
-    op: Any, args: tuple[Any, ...], params: dict[str, Any], outs: tuple[Tensor, ...]
+    modes: Modes, op: Any, args: tuple[Any, ...], params: dict[str, Any], outs: Any
 ) -> None:
-    """Put one op call on the tape and make its outputs require grad."""
-    mask = 0
-    bit = 1
+    """Put one op call on the tape and make its outputs (a tensor or a tuple) require grad."""
     differentiable = op.differentiable_mask
-    edges: list[Edge | None] = []
-    metas: list[Meta | None] = []
-    for a in args:
-        edge = meta = None
-        if isinstance(a, Tensor):
-            data = a._data
-            meta = (data.shape, data.dtype)
-            if a._requires_grad and (differentiable is None or differentiable & bit):
-                node = a._node
-                edge = (accumulator(a), 0) if node is None else (node, a._nr)
+    edges: list[Edge | None]
+    if len(args) == 1:
+        if differentiable == 0:
+            return
+        mask = 1
+        a = args[0]
+        edges = [(accumulator(a), 0) if a._node is None else (a._node, a._nr)]
+    else:
+        mask = 0
+        bit = 1
+        edges = []
+        for a in args:
+            if (
+                isinstance(a, Tensor)
+                and a._requires_grad
+                and (differentiable is None or differentiable & bit)
+            ):
+                source = a._node
+                edges.append((accumulator(a), 0) if source is None else (source, a._nr))
                 mask |= bit
-        edges.append(edge)
-        metas.append(meta)
-        bit <<= 1
-    if not mask:
-        return
-    node = op.node_class.__new__(op.node_class)
-    node.edges = tuple(edges)
-    node.seq = _sequence()
-    node.hooks = None
-    node.stack = None
-    node.op = op
+            else:
+                edges.append(None)
+            bit <<= 1
+        if not mask:
+            return
+    node = _new(op.node_class)
     node.params = params
     node.mask = mask
-    node.metas = tuple(metas)
+    node.edges = edges
+    node.order = -next_sequence()
+    node.hooks = None
+    node.stack = None
+    if outs.__class__ is tuple:
+        node.n_outputs = len(outs)
+        node.out_metas = [(o._data.shape, o._data.dtype) for o in outs]
+        node.metas = _metas(args)
+        for nr, out in enumerate(outs):
+            if out._data.dtype.kind in "fc":
+                out._node = node
+                out._nr = nr
+                out._requires_grad = True
+    else:
+        node.n_outputs = 1
+        node.out_metas = None
+        data = outs._data
+        node.metas = None
+        dtype = data.dtype
+        shape = data.shape
+        for a in args:
+            if isinstance(a, Tensor):
+                d = a._data
+                if d.dtype is not dtype or d.shape != shape:
+                    node.metas = _metas(args)
+                    break
+        if dtype.kind in "fc":
+            outs._node = node
+            outs._requires_grad = True
     saved: list[Any] = []
-    versions: list[int] = []
-    for is_output, i in op.residuals(mask):
+    counters: list[list[int] | None] = []
+    versioned = False
+    for is_output, i in op._residuals.get(mask) or op.residuals(mask):
         if is_output:
-            out = outs[i]
-            counter = version_counter(out)
-            saved.append(SavedOutput(out._data, counter, i))
-            versions.append(counter[0])
+            value = outs[i] if outs.__class__ is tuple else outs
         else:
             value = args[i]
-            saved.append(value)
-            if isinstance(value, Tensor):
-                counter = value._counter
-                if counter is INFERENCE:
-                    raise RuntimeError(
-                        "Inference tensors cannot be saved for backward. To work around you can "
-                        "make a clone to get a normal tensor and use it in autograd."
-                    )
-                versions.append(counter[0] if counter else 0)
-            else:
-                versions.append(0)
+            if not isinstance(value, Tensor):
+                saved.append(value)
+                counters.append(None)
+                continue
+        counter = value._counter
+        if counter is None:
+            counter = value._counter = [0]
+        elif counter is INFERENCE:
+            raise RuntimeError(
+                "Inference tensors cannot be saved for backward. To work around you can "
+                "make a clone to get a normal tensor and use it in autograd."
+            )
+        elif counter[0]:
+            versioned = True
+        saved.append(value._data)
+        counters.append(counter)
     node.saved = saved
-    node.versions = tuple(versions)
-    out_metas = []
-    for nr, out in enumerate(outs):
-        data = out._data
-        out_metas.append((data.shape, data.dtype))
-        if data.dtype.kind in "fc":
-            out._node = node
-            out._nr = nr
-            out._requires_grad = True
-    node.out_metas = tuple(out_metas)
-    if state.stack_recorder is not None:
-        node.stack = state.stack_recorder()
+    node.counters = counters
+    node.versions = [c[0] if c else 0 for c in counters] if versioned else None
+    if modes.stack_recorder is not None:
+        node.stack = modes.stack_recorder()
+
+
+def _metas(args: tuple[Any, ...]) -> list[Meta | None]:
+    return [(a._data.shape, a._data.dtype) if isinstance(a, Tensor) else None for a in args]
 
 
 # -- views ----------------------------------------------------------------------------------------
@@ -292,12 +318,12 @@ def record(
 
 def make_view(out: Tensor, x: Tensor, op: Any, params: dict[str, Any]) -> None:
     """Declare `out` a view of `x` made by ``op(x, **params)``."""
-    if x._counter is INFERENCE or state.inference:
+    if x._counter is INFERENCE or thread.modes.inference:
         out._counter = INFERENCE if x._counter is INFERENCE else version_counter(x)
         creation = "inference"
     else:
         out._counter = version_counter(x)
-        creation = "default" if state.grad else "no_grad"
+        creation = "default" if thread.modes.grad else "no_grad"
     counter = out._counter
     step = ((op, params),)
     if x._view is None:
@@ -326,11 +352,11 @@ def refresh(t: Tensor) -> None:
     base = view.base
     if base._data.__class__ is _ndarray and not base._requires_grad:
         return  # the memory is shared: only the tape can be out of date
-    grad, state.grad = state.grad, True
+    grad, thread.modes.grad = thread.modes.grad, True
     try:
         fresh = replay(base, view.chain)
     finally:
-        state.grad = grad
+        thread.modes.grad = grad
     t._node, t._nr, t._requires_grad = fresh._node, fresh._nr, fresh._requires_grad
     if base._data.__class__ is not _ndarray:
         t._data = fresh._data

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from . import dtypes
+from . import devices, dtypes
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
@@ -135,9 +135,9 @@ class Tensor:
         return len(self._data.shape)
 
     @property
-    def device(self) -> str:
-        """Always ``"cpu"``."""
-        return "cpu"
+    def device(self) -> devices.device:
+        """Always the CPU."""
+        return devices.CPU
 
     @property
     def itemsize(self) -> int:
@@ -261,6 +261,15 @@ def wrap(data: Any, requires_grad: bool = False) -> Tensor:
     t._view = None
     t._extras = None
     return t
+
+
+def as_subclass(t: Tensor, cls: type[Tensor]) -> Any:
+    """An instance of `cls`, a subclass of Tensor, with the state of `t`; they share storage."""
+    new = object.__new__(cls)
+    for slot in Tensor.__slots__:
+        if not slot.startswith("__"):
+            setattr(new, slot, getattr(t, slot))
+    return new
 
 
 def extras(t: Tensor) -> Extras:

@@ -8,14 +8,16 @@ Each call of ``show`` prints one coefficient tuple and log2 of the weighted erro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import mpmath
 import numpy as np
-from mpmath import mp, mpf
+from mpmath import mpf
 from scipy.optimize import linprog
 
+mp: Any = mpmath.mp
 mp.dps = 60
 Function = Callable[[Any], Any]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..modes import state
+from ..modes import thread
 from ..ops.elementwise import fill
 from ..ops.view import alias
 from ..tape import Edge, RemovableHandle, gradient_edge, node_hooks, refresh
@@ -269,7 +269,7 @@ def _set_requires_grad(self: Tensor, value: bool) -> None:
             "only Tensors of floating point dtype can require gradients, got "
             f"{self.dtype}; convert it with .float() first"
         )
-    if value and self._counter is INFERENCE and not state.inference:
+    if value and self._counter is INFERENCE and not thread.modes.inference:
         raise RuntimeError(
             "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed."
         )
@@ -346,11 +346,11 @@ def _requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
 @method("detach")
 def _detach(self: Tensor) -> Tensor:
     """The same storage and version counter, without the history."""
-    grad, state.grad = state.grad, False
+    grad, thread.modes.grad = thread.modes.grad, False
     try:
         t = alias(self)
     finally:
-        state.grad = grad
+        thread.modes.grad = grad
     t._view = None
     return t
 

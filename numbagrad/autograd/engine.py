@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ..modes import state
+from ..eager import as_array
+from ..modes import thread
 from ..ops.reduction import sum_to
 from ..ops.elementwise import add, to_dtype
 from ..tape import AccumulateGrad, Edge, Node, OpNode
@@ -48,41 +49,58 @@ def run_backward(
     pending: dict[Node, list[Tensor | None]] = {}
     for (node, nr), g in zip(roots, grads, strict=True):
         _put(pending, node, nr, g)
+    ready = [(n.order, n) for n in dict.fromkeys(n for n, _ in roots) if not dependencies[n]]
+    heapq.heapify(ready)
 
-    ready: list[tuple[int, int, Node]] = []
-    for node in dict.fromkeys(n for n, _ in roots):
-        if dependencies[node] == 0:
-            heapq.heappush(ready, _priority(node))
-
-    grad_mode = state.grad
-    state.grad = create_graph
+    modes = thread.modes
+    quietly = modes.quietly
+    grad_mode = modes.grad
+    modes.grad = create_graph
     try:
-        while ready:
-            node = heapq.heappop(ready)[2]
+        node: Node | None = None
+        while node is not None or ready:
+            if node is None:
+                node = heapq.heappop(ready)[1]
+            edges = node.edges
             buffer = pending.pop(node, None)
             if buffer is None:
-                outputs: tuple[Tensor | None, ...] = (None,) * len(node.edges)
+                outputs = (None,) * len(edges)
+            elif inputs is None and node.hooks is None and isinstance(node, OpNode):
+                op = node.op
+                outputs = None
+                if not create_graph and op.expr is not None:
+                    outputs = op.pointwise_backward(node, buffer[0], node.mask, quietly)
+                if outputs is None:
+                    outputs = op.backward(node, buffer, node.mask)
+                if node.metas is not None:
+                    outputs = _fit(node, outputs)
+                if not keep_graph and node.saved:
+                    node.saved = None
             else:
                 outputs = _run_node(node, buffer, captures, needed, keep_graph, accumulate)
-            for edge, g in zip(node.edges, outputs, strict=True):
+            node = None
+            for edge, g in zip(edges, outputs):
                 if edge is None:
                     continue
                 target = edge[0]
                 if g is not None:
-                    _put(pending, target, edge[1], g)
+                    if target in pending or target.n_outputs != 1:
+                        _put(pending, target, edge[1], g)
+                    else:
+                        pending[target] = [g]
                 left = dependencies[target] - 1
-                dependencies[target] = left
-                if left == 0:
-                    heapq.heappush(ready, _priority(target))
+                if left:
+                    dependencies[target] = left
+                elif node is None and not ready:
+                    node = target  # on a chain nothing else is ready: no need of the heap
+                else:
+                    if node is not None:
+                        heapq.heappush(ready, (node.order, node))
+                        node = None
+                    heapq.heappush(ready, (target.order, target))
     finally:
-        state.grad = grad_mode
+        modes.grad = grad_mode
     return [captures[node][nr] for node, nr in inputs] if inputs is not None else []
-
-
-def _priority(node: Node) -> tuple[int, int, Node]:
-    # Leaves first, then the latest recorded; the sequence number is unique, so that nodes
-    # themselves are never compared.
-    return (0 if node.__class__ is AccumulateGrad else 1, -node.seq, node)
 
 
 def _count_dependencies(roots: Any) -> dict[Node, int]:
@@ -126,7 +144,15 @@ def _put(pending: dict[Node, list[Tensor | None]], node: Node, nr: int, g: Tenso
             return
         buffer = pending[node] = [None] * node.n_outputs
     previous = buffer[nr]
-    buffer[nr] = g if previous is None else add(previous, g)
+    buffer[nr] = g if previous is None else _sum(previous, g)
+
+
+def _sum(a: Tensor, b: Tensor) -> Tensor:
+    x, y = a._data, b._data
+    modes = thread.modes
+    if modes.grad or x.__class__ is not np.ndarray or y.__class__ is not np.ndarray:
+        return add(a, b)
+    return wrap(as_array(modes.quietly(np.add, x, y)))
 
 
 def _run_node(
@@ -136,7 +162,7 @@ def _run_node(
     needed: set[Node] | None,
     keep_graph: bool,
     accumulate: bool,
-) -> tuple[Tensor | None, ...]:
+) -> Sequence[Tensor | None]:
     hooks = node.hooks
     if hooks is not None:
         _run_tensor_hooks(hooks.tensor_pre, buffer)
@@ -171,8 +197,8 @@ def _run_node(
         mask = sum(1 << i for i, e in enumerate(node.edges) if e is not None and e[0] in needed)
         if not mask:
             return (None,) * len(node.edges)
-    outputs = node.apply(buffer, mask)
-    if isinstance(node, OpNode):
+    outputs: Sequence[Tensor | None] = node.apply(buffer, mask)
+    if isinstance(node, OpNode) and node.metas is not None:
         outputs = _fit(node, outputs)
     if not keep_graph:
         node.release()
@@ -181,13 +207,14 @@ def _run_node(
     return outputs
 
 
-def _fit(node: OpNode, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+def _fit(node: OpNode, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
     """Sum out what the op broadcast and cast to the input's dtype: rules leave this to us."""
     fitted = None
+    metas = node.metas or ()
     for i, g in enumerate(grads):
         if g is None:
             continue
-        meta = node.metas[i]
+        meta = metas[i]
         if meta is None:
             continue
         data = g._data
@@ -200,7 +227,7 @@ def _fit(node: OpNode, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None,
         if fitted is None:
             fitted = list(grads)
         fitted[i] = g
-    return grads if fitted is None else tuple(fitted)
+    return grads if fitted is None else fitted
 
 
 def _run_tensor_hooks(
@@ -228,11 +255,11 @@ def _run_tensor_hooks(
 
 
 def _run_post_hooks(
-    node: Node, outputs: tuple[Tensor | None, ...], buffer: list[Tensor | None]
-) -> tuple[Tensor | None, ...]:
+    node: Node, outputs: Sequence[Tensor | None], buffer: list[Tensor | None]
+) -> Sequence[Tensor | None]:
     if node.hooks is not None:
         for fn in list(node.hooks.post.values()):
-            replaced = fn(outputs, tuple(buffer))
+            replaced = fn(tuple(outputs), tuple(buffer))
             if replaced is not None:
                 outputs = tuple(replaced) if isinstance(replaced, tuple | list) else (replaced,)
     return outputs
@@ -243,11 +270,11 @@ def accumulate_grad(leaf: Tensor, g: Tensor) -> None:
     with _accumulating:
         previous = leaf._grad
         if previous is None:
-            leaf._grad = g if state.grad else _stolen_or_cloned(g)
-        elif state.grad:
+            leaf._grad = g if thread.modes.grad else _stolen_or_cloned(g)
+        elif thread.modes.grad:
             leaf._grad = add(previous, g)
         elif previous._data.__class__ is np.ndarray and g._data.__class__ is np.ndarray:
-            state.quietly(np.add, previous._data, g._data, previous._data)
+            thread.modes.quietly(np.add, previous._data, g._data, previous._data)
             if previous._counter:
                 previous._counter[0] += 1
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,20 +31,27 @@ def vjp_graph(op: Any, saved_for: int, mask: int, dtypes: Sequence[np.dtype[Any]
     return trace(rules, [((), d) for d in dtypes])
 
 
-def numpy_source(graph: Graph) -> tuple[str, dict[str, Any]]:
-    """Python source of a function of arrays that runs the graph by NumPy calls, and its globals."""
+def numpy_source(graph: Graph, d: np.dtype[Any]) -> tuple[str, dict[str, Any]]:
+    """Python source of a function of arrays that runs the graph by NumPy calls, and its globals.
+
+    Numbers become 0-d arrays of dtype `d`: NumPy takes those in half the time.
+    """
     names: dict[Any, str] = {v: f"a{i}" for i, v in enumerate(graph.inputs)}
-    scope: dict[str, Any] = {"asarray": np.asarray, "ndarray": np.ndarray}
+    scope: dict[str, Any] = {}
 
     def show(a: Any) -> str:
-        return names[a] if isinstance(a, Var) else repr(a)
+        if isinstance(a, Var):
+            return names[a]
+        name = f"n{len(scope)}"
+        scope[name] = np.array(a, d) if d.kind == "f" else a
+        return name
 
     for i, (v, array) in enumerate(graph.consts.items()):
         names[v] = f"c{i}"
         scope[f"c{i}"] = array
     lines = [f"def kernel({', '.join(names[v] for v in graph.inputs)}):"]
     for i, e in enumerate(graph.eqns):
-        scope[e.op.name] = e.op.reference
+        scope[e.op.name] = e.op.reference or functools.partial(e.op.evaluate, **e.params)
         names[e.outputs[0]] = f"v{i}"
         lines.append(f"    v{i} = {e.op.name}({', '.join(map(show, e.inputs))})")
     lines.append(f"    return ({''.join(show(a) + ', ' for a in graph.outputs)})")
@@ -55,11 +63,6 @@ def vjp_kernel(
 ) -> Callable[..., tuple[Any, ...]]:
     """The rules of `op` as one function of plain arrays."""
     graph = vjp_graph(op, saved_for, mask, [a.dtype for a in arrays])
-    source, scope = numpy_source(graph)
+    source, scope = numpy_source(graph, arrays[0].dtype)
     exec(compile(source, f"<backward of {op.name}>", "exec"), scope)
-    kernel = scope["kernel"]
-
-    def run(*arrays: Any) -> tuple[Any, ...]:
-        return tuple(r if r.__class__ is np.ndarray else np.asarray(r) for r in kernel(*arrays))
-
-    return run
+    return scope["kernel"]

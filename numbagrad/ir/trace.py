@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..dispatch import Interpreter
-from ..modes import state
+from ..modes import thread
 from ..tensor import Tensor, wrap
 from .graph import Atom, Eqn, Graph, Var
 
@@ -75,12 +75,12 @@ def trace(
 ) -> Graph:
     """The graph of ``fn(*tensors) -> tensor or sequence of tensors`` for these shapes and dtypes."""
     tracing = Trace()
-    previous = state.trace, state.grad
-    state.trace, state.grad = tracing, False
+    previous = thread.modes.trace, thread.modes.grad
+    thread.modes.trace, thread.modes.grad = tracing, False
     try:
         result = fn(*[tracing.new_input(*a) for a in avals])
         results = [result] if isinstance(result, Tensor) else list(result)
         outputs = tuple(tracing.atom(r) for r in results)
     finally:
-        state.trace, state.grad = previous
+        thread.modes.trace, thread.modes.grad = previous
     return Graph(tuple(tracing.inputs), tuple(tracing.eqns), outputs, tracing.consts)

@@ -41,6 +41,8 @@ lgamma = by_element(_lgamma)
 
 def sigmoid(x: Any) -> Any:
     """1 / (1 + exp(-x)) without overflow: exp is only taken of what is not positive."""
+    if np.iscomplexobj(x):
+        return 1 / (1 + np.exp(-x))
     e = np.exp(-np.abs(x))
     return np.where(x >= 0, 1 / (1 + e), e / (1 + e)).astype(np.asarray(x).dtype, copy=False)
 
@@ -71,6 +73,54 @@ def digamma(x: Any) -> Any:
     r = np.where(reflected, r - np.pi / np.tan(np.pi * fraction), r)
     r = np.where(pole, np.where(y == 0, -np.copysign(np.inf, y), np.nan), r)
     return r.astype(x.dtype)
+
+
+def trigamma(x: Any) -> Any:
+    """The derivative of digamma: zeta(2, x), with the reflection for x < 1/2.
+
+    Source: Abramowitz and Stegun 6.4.7.
+    """
+    x = np.asarray(x)
+    y = x.astype(np.float64)
+    reflected = y < 0.5
+    z = zeta(2.0, np.where(reflected, 1 - y, y))
+    sine = np.sin(np.pi * (y - np.round(y)))
+    return np.where(reflected, np.pi**2 / (sine * sine) - z, z).astype(x.dtype)
+
+
+#: (2k)! / B_2k for the terms of the Euler-Maclaurin series.
+_ZETA_TERMS = (
+    12.0, -720.0, 30240.0, -1209600.0, 47900160.0, -1.8924375803183791606e9, 7.47242496e10,
+    -2.950130727918164224e12, 1.1646782814350067249e14, -4.5979787224074726105e15,
+    1.8152105401943546773e17, -7.1661652561756670113e18,
+)  # fmt: skip
+
+
+def zeta(x: Any, q: Any) -> Any:
+    """Hurwitz's zeta function: nine terms of the sum, the rest by Euler and Maclaurin.
+
+    Source: S. L. Moshier, Cephes, zeta.c; PyTorch's does the same.
+    """
+    result = np.result_type(*[v.dtype for v in (x, q) if isinstance(v, np.ndarray | np.generic)])
+    s, a = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(q, np.float64))
+    total = np.zeros(s.shape)
+    count = 0
+    # At least nine terms, and until the argument passes 9.
+    while count < 9 or (count < 10_000 and np.any(a <= 9)):
+        total = total + np.where((a <= 9) | (count < 9), a**-s, 0)
+        a = np.where((a <= 9) | (count < 9), a + 1, a)
+        count += 1
+    term = a**-s
+    total = total + term * a / (s - 1) + term / 2
+    factor = np.ones(s.shape)
+    for k, divisor in enumerate(_ZETA_TERMS):
+        factor = factor * (s if k == 0 else (s + 2 * k - 1) * (s + 2 * k))
+        term = term / a if k == 0 else term / (a * a)
+        total = total + factor * term / divisor
+    q = np.asarray(q, np.float64)
+    pole = (q <= 0) & (q == np.floor(q))
+    total = np.where(pole, np.inf, np.where((q <= 0) & (s != np.floor(s)), np.nan, total))
+    return np.where(s == 1, np.inf, np.where(s < 1, np.nan, total)).astype(result)
 
 
 def erfinv(x: Any) -> Any:

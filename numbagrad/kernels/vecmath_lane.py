@@ -50,12 +50,12 @@ class Lane:
 
     __slots__ = ("builder", "value")
 
-    def __init__(self, builder: ir.IRBuilder, value: ir.Value) -> None:
-        self.builder = builder
+    def __init__(self, builder: Any, value: Any) -> None:
+        self.builder = builder  # llvmlite's classes are not typed
         self.value = value
 
     @property
-    def element(self) -> ir.Type:
+    def element(self) -> Any:
         kind = self.value.type
         return kind.element if isinstance(kind, ir.VectorType) else kind
 
@@ -71,18 +71,17 @@ class Lane:
         """The member of ``choice`` for this lane's width."""
         return choice.f64 if self.is_f64 else choice.f32
 
-    def with_element(self, element: ir.Type) -> ir.Type:
+    def with_element(self, element: Any) -> Any:
         """This lane's type (scalar or vector) with another element type."""
         kind = self.value.type
         return ir.VectorType(element, kind.count) if isinstance(kind, ir.VectorType) else element
 
     def const(self, number: Number) -> Lane:
         """``number``, rounded to this lane's own type."""
-        if isinstance(number, Constants):
-            number = self.pick(number)
-        number = float(number) if self.is_float else int(number)
+        value = self.pick(number) if isinstance(number, Constants) else number
+        value = float(value) if self.is_float else int(value)
         kind = self.value.type
-        splat = [number] * kind.count if isinstance(kind, ir.VectorType) else number
+        splat = [value] * kind.count if isinstance(kind, ir.VectorType) else value
         return Lane(self.builder, ir.Constant(kind, splat))
 
     def _coerce(self, other: Lane | Number) -> Lane:
@@ -243,7 +242,7 @@ def round_to(mode: str, x: Lane) -> Lane:
 def table_row(name: str, rows: Callable[[], list[list[float]]], index: Lane) -> list[Lane]:
     """The float64 entries of row ``index`` (a scalar) of a constant table that ``rows`` makes."""
     builder = index.builder
-    table = builder.module.globals.get(name)
+    table: Any = builder.module.globals.get(name)
     if table is None:
         content = rows()
         row_type = ir.ArrayType(type_f64, len(content[0]))
@@ -261,7 +260,7 @@ def table_row(name: str, rows: Callable[[], list[list[float]]], index: Lane) -> 
 _WIDTHS = (2, 4, 8, 16, 32, 64)
 
 
-def _function(module: ir.Module, name: str, kind: ir.Type) -> tuple[ir.Function, ir.IRBuilder]:
+def _function(module: Any, name: str, kind: Any) -> tuple[Any, Any]:
     function = ir.Function(module, ir.FunctionType(kind, [kind]), name)
     function.linkage = "linkonce_odr"
     # They read nothing but constants.  Not all of these are known to llvmlite.
@@ -271,12 +270,12 @@ def _function(module: ir.Module, name: str, kind: ir.Type) -> tuple[ir.Function,
 
 
 def _outlined(
-    module: ir.Module,
+    module: Any,
     name: str,
     function: Callable[[Lane], Lane],
     condition: Callable[[Lane], Lane],
-    kind: ir.Type,
-) -> ir.Function:
+    kind: Any,
+) -> Any:
     """``function`` outside of the loop, with vector variants that the loop vectoriser calls.
 
     A variant looks once whether ``condition`` holds in any lane, and returns at once if not.
@@ -377,7 +376,7 @@ class VectorFunction:
     emit: Callable[..., Lane]
     arity: int
     ulp: Constants  # largest error in units in the last place; 0.5 is correctly rounded
-    domain: tuple[float, float]  # where the result is finite and interesting
+    domain: Constants  # (low, high): where the bound holds and the result is not a constant
     vectorizes: Constants  # False: exact by a data-dependent loop
     compiled: Constants  # the Numba intrinsics for float32 and float64
 
@@ -412,7 +411,7 @@ _ALWAYS = Constants(True, True)
 
 def vector(
     ulp: tuple[float, float],
-    domain: tuple[float, float] = (-math.inf, math.inf),
+    domain: tuple[float, float] | Constants = (-math.inf, math.inf),
     *,
     vectorizes: Constants = _ALWAYS,
 ) -> Callable[[Callable[..., Lane]], Callable[..., Lane]]:
@@ -425,8 +424,9 @@ def vector(
             _numba_intrinsic(f"{name}_f32", emit, arity, types.float32),
             _numba_intrinsic(f"{name}_f64", emit, arity, types.float64),
         )
+        where = domain if isinstance(domain, Constants) else Constants(domain, domain)
         REGISTRY[name] = VectorFunction(
-            name, emit, arity, Constants(*ulp), domain, vectorizes, compiled
+            name, emit, arity, Constants(*ulp), where, vectorizes, compiled
         )
         return emit
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from ..eager import COMPARE, CONDITION, FLOATING, INTEGRAL, PROMOTE, REAL, DtypeRule
+from ..eager import COMPARE, CONDITION, FLOATING, PROMOTE, REAL, DtypeRule
 from ..kernels import reference as ref
-from ..tensor import Tensor
+from ..tensor import Tensor, wrap
 from .registry import Op, broadcast_shapes, elementwise, primitive
 
 _XY = ("x", "y")
@@ -38,16 +38,17 @@ add = elementwise(
 
 
 def _no_bool(xs: Any) -> Any:
-    d, out = PROMOTE.resolve(xs)
-    if d.kind == "b":
+    if any(x is True or x is False or getattr(x, "dtype", None) == dtypes.BOOL for x in xs):
         raise RuntimeError(
             "Subtraction, the `-` operator, with a bool tensor is not supported. If you are "
             "trying to invert a mask, use the `~` or `logical_not()` operator instead."
         )
-    return d, out
+    return PROMOTE.resolve(xs)
 
 
 NO_BOOL = DtypeRule("promote", _no_bool)
+# A product of bools is an integer in PyTorch's square and pow.
+COUNTING = DtypeRule("counting", lambda xs: PROMOTE.resolve([*xs, 1]))
 
 sub = elementwise(
     "sub", "x - y", np.subtract, inputs=_XY, dtype=NO_BOOL,
@@ -89,7 +90,7 @@ neg = elementwise(
     doc="-x.", public=("neg", "negative"),
 )  # fmt: skip
 square = elementwise(
-    "square", "x * x", np.square, grad=lambda g, x: g * conj(x * 2),
+    "square", "x * x", np.square, dtype=COUNTING, grad=lambda g, x: g * conj(x * 2),
     doc="x * x.", public=("square",),
 )  # fmt: skip
 reciprocal = elementwise(
@@ -113,7 +114,7 @@ def _pow_grad_exponent(g: Any, x: Any, y: Any, out: Any) -> Any:
 
 
 pow = elementwise(
-    "pow", "pow(x, y)", ref.power, inputs=_XY,
+    "pow", "pow(x, y)", ref.power, inputs=_XY, kinds="iufc",
     grad=(_pow_grad_base, _pow_grad_exponent),
     doc="x to the power y.", domain=((0.5, 3), (-2, 3)),
 )  # fmt: skip
@@ -245,7 +246,7 @@ atanh = elementwise("atanh", "atanh(x)", np.arctanh, dtype=FLOATING,
 # -- special functions ----------------------------------------------------------------------------
 
 sigmoid = elementwise("sigmoid", "sigmoid(x)", ref.sigmoid, dtype=FLOATING,
-                      grad=lambda g, out: g * conj((1 - out) * out), kinds="biuf",
+                      grad=lambda g, out: g * conj((1 - out) * out),
                       doc="1 / (1 + exp(-x)).", public=("sigmoid",))  # fmt: skip
 erf = elementwise("erf", "erf(x)", ref.erf, dtype=FLOATING, kinds="biuf",
                   grad=lambda g, x: g * (exp(-x * x) * (2 / math.sqrt(math.pi))),
@@ -262,8 +263,17 @@ lgamma = elementwise("lgamma", "lgamma(x)", ref.lgamma, dtype=FLOATING, kinds="b
                      doc="The logarithm of the absolute value of gamma.", domain=((0.5, 4),),
                      public=("lgamma",))  # fmt: skip
 digamma = elementwise("digamma", "digamma(x)", ref.digamma, dtype=FLOATING, kinds="biuf",
+                      grad=lambda g, x: g * trigamma(x),
                       doc="The derivative of lgamma.", domain=((0.5, 4),),
                       public=("digamma",))  # fmt: skip
+
+trigamma = elementwise("trigamma", "trigamma(x)", ref.trigamma, dtype=FLOATING, kinds="biuf",
+                       grad=lambda g, x: g * (zeta(3, x) * -2),
+                       doc="The second derivative of lgamma.", domain=((0.5, 4),))  # fmt: skip
+zeta = elementwise("zeta", "zeta(x, y)", ref.zeta, inputs=_XY, dtype=FLOATING, kinds="biuf",
+                   grad=(None, lambda g, x, y: g * (-x * zeta(x + 1, y))),
+                   doc="Hurwitz's zeta function: the sum of (y + k) ** -x over k >= 0.",
+                   domain=((1.5, 4), (0.5, 4)))  # fmt: skip
 
 # -- absolute value, sign, rounding ---------------------------------------------------------------
 
@@ -279,7 +289,7 @@ def _sgn_grad(g: Any, x: Any, out: Any) -> Any:
     return where(eq(r, 0), fill(slope, 0), slope)
 
 
-abs = elementwise("abs", "abs(x)", np.abs, dtype=REAL, grad=lambda g, x: g * sgn(x),
+abs = elementwise("abs", "abs(x)", np.abs, dtype=REAL, kinds="iufc", grad=lambda g, x: g * sgn(x),
                   doc="The absolute value; the slope at 0 is 0.", domain=((0.2, 3),),
                   public=("abs", "absolute"))  # fmt: skip
 sign = elementwise("sign", "sign(x)", ref.sign, kinds="biuf", grad=lambda g: fill(g, 0),
@@ -336,24 +346,21 @@ logical_or = elementwise("logical_or", "(x != 0) | (y != 0)", np.logical_or, inp
 logical_xor = elementwise("logical_xor", "(x != 0) ^ (y != 0)", np.logical_xor, inputs=_XY,
                           dtype=COMPARE, doc="Just one is nonzero.",
                           public=("logical_xor",))  # fmt: skip
-bitwise_not = elementwise("bitwise_not", "~x", np.invert, dtype=INTEGRAL, kinds="biu",
+bitwise_not = elementwise("bitwise_not", "~x", np.invert, kinds="biu",
                           doc="The bits inverted; for bool, not.", public=("bitwise_not",))  # fmt: skip
-bitwise_and = elementwise("bitwise_and", "x & y", np.bitwise_and, inputs=_XY, dtype=INTEGRAL,
-                          kinds="biu", doc="Bitwise and.", public=("bitwise_and",),
+bitwise_and = elementwise("bitwise_and", "x & y", np.bitwise_and, inputs=_XY, kinds="biu", doc="Bitwise and.", public=("bitwise_and",),
                           operators=("__and__", "__rand__", "__iand__"))  # fmt: skip
-bitwise_or = elementwise("bitwise_or", "x | y", np.bitwise_or, inputs=_XY, dtype=INTEGRAL,
-                         kinds="biu", doc="Bitwise or.", public=("bitwise_or",),
+bitwise_or = elementwise("bitwise_or", "x | y", np.bitwise_or, inputs=_XY, kinds="biu", doc="Bitwise or.", public=("bitwise_or",),
                          operators=("__or__", "__ror__", "__ior__"))  # fmt: skip
-bitwise_xor = elementwise("bitwise_xor", "x ^ y", np.bitwise_xor, inputs=_XY, dtype=INTEGRAL,
-                          kinds="biu", doc="Bitwise exclusive or.", public=("bitwise_xor",),
+bitwise_xor = elementwise("bitwise_xor", "x ^ y", np.bitwise_xor, inputs=_XY, kinds="biu", doc="Bitwise exclusive or.", public=("bitwise_xor",),
                           operators=("__xor__", "__rxor__", "__ixor__"))  # fmt: skip
 bitwise_left_shift = elementwise(
-    "bitwise_left_shift", "x << y", np.left_shift, inputs=_XY, dtype=INTEGRAL, kinds="iu",
+    "bitwise_left_shift", "x << y", np.left_shift, inputs=_XY, kinds="iu",
     doc="x shifted left by y bits.", public=("bitwise_left_shift",),
     domain=((0, 9), (0, 4)), operators=("__lshift__", "__rlshift__", "__ilshift__"),
 )  # fmt: skip
 bitwise_right_shift = elementwise(
-    "bitwise_right_shift", "x >> y", np.right_shift, inputs=_XY, dtype=INTEGRAL, kinds="iu",
+    "bitwise_right_shift", "x >> y", np.right_shift, inputs=_XY, kinds="iu",
     doc="x shifted right by y bits.", public=("bitwise_right_shift",),
     domain=((0, 9), (0, 4)), operators=("__rshift__", "__rrshift__", "__irshift__"),
 )  # fmt: skip
@@ -382,15 +389,20 @@ def to_dtype(x: Tensor, d: np.dtype[Any]) -> Tensor:
 conjugate = elementwise("conj", "conj(x)", np.conj, grad=lambda g: conj(g),
                         doc="The complex conjugate.")  # fmt: skip
 real_part = primitive(
-    "real", lambda x: np.ascontiguousarray(x.real),
-    lambda x: (x.shape, dtypes.real_of(x.dtype)), grad=lambda g, x_dtype: to_dtype(g, x_dtype),
-    kinds="c", doc="The real part.",
+    "real", lambda x: x.real, lambda x: (x.shape, dtypes.real_of(x.dtype)),
+    grad=lambda g, x_dtype: to_dtype(g, x_dtype), kinds="c", view=True, doc="The real part.",
 )  # fmt: skip
 imag_part = primitive(
-    "imag", lambda x: np.ascontiguousarray(x.imag),
-    lambda x: (x.shape, dtypes.real_of(x.dtype)),
-    grad=lambda g, x_dtype: to_dtype(g, x_dtype) * 1j, kinds="c", doc="The imaginary part.",
+    "imag", lambda x: x.imag, lambda x: (x.shape, dtypes.real_of(x.dtype)),
+    grad=lambda g, x_dtype: to_dtype(g, x_dtype) * 1j, kinds="c", view=True,
+    doc="The imaginary part.",
 )  # fmt: skip
+
+
+def number_like(x: Tensor, value: Any) -> Tensor:
+    """A number as a 0-d tensor of the dtype of `x`, so that it does not promote anything."""
+    d = x._data.dtype
+    return wrap(np.array(value).astype(d) if d.kind in "biu" else np.array(value, d))
 
 
 def real(x: Any) -> Any:

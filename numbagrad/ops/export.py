@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..dispatch import bind
-from ..inplace import assign, assign_out
+from ..inplace import assign, assign_out, keep_original
+from ..tape import next_sequence
 from ..tensor import Tensor
 from .registry import REGISTRY, Op
 
@@ -71,7 +72,11 @@ def inplace_form(name: str, fn: Callable[..., Any]) -> Callable[..., Tensor]:
     """``x.name_(...)``: compute, then store in x."""
 
     def in_place(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return assign(self, fn(self, *args, **kwargs), f"{name}_")
+        since = next_sequence()
+        result = fn(self, *args, **kwargs)
+        if result._node is not None:
+            keep_original(self, result, since)
+        return assign(self, result, f"{name}_")
 
     in_place.__name__ = in_place.__qualname__ = f"{name}_"
     in_place.__doc__ = f"In-place form of :func:`{name}`."
@@ -129,7 +134,7 @@ def publish_op(op: Op) -> None:
         publish(n, fn, methods=(n,))
         setattr(Tensor, f"{n}_", inplace_form(n, fn))
     if op.operators:
-        publish_operators(fn, *op.operators)
+        publish_operators(op, *op.operators)
 
 
 def _unary(op: Op) -> Callable[..., Tensor]:
@@ -158,28 +163,43 @@ def _binary(op: Op) -> Callable[..., Tensor]:
     return fn
 
 
-def publish_operators(fn: Callable[..., Any], forward: str, reflected: str, inplace: str) -> None:
+_OPERANDS = frozenset((Tensor, *_NUMBERS))  # by exact class: the fast test
+
+
+def _known(x: Any) -> bool:
+    return x.__class__ in _OPERANDS or isinstance(x, (Tensor, *_NUMBERS, np.generic))
+
+
+def publish_operators(
+    fn: Op | Callable[..., Any], forward: str, reflected: str, inplace: str
+) -> None:
     """Attach Python's operators; an operand of a foreign type gives NotImplemented."""
+    if isinstance(fn, Op):
+        op = fn
 
-    def known(x: Any) -> bool:
-        return isinstance(x, (Tensor, *_NUMBERS, np.generic))
+        def operator(self: Tensor, other: Any) -> Any:
+            if other.__class__ not in _OPERANDS:
+                if not _known(other):
+                    return NotImplemented
+                other = operand(op.name, other)
+            return bind(op, (self, other))
 
-    def operator(self: Tensor, other: Any) -> Any:
-        if not isinstance(other, Tensor) and not known(other):
-            return NotImplemented
-        return fn(self, other)
+    else:
+
+        def operator(self: Tensor, other: Any) -> Any:
+            return fn(self, other) if _known(other) else NotImplemented
 
     setattr(Tensor, forward, operator)
     if reflected:
 
         def reflected_operator(self: Tensor, other: Any) -> Any:
-            return fn(other, self) if known(other) else NotImplemented
+            return fn(operand(reflected, other), self) if _known(other) else NotImplemented
 
         setattr(Tensor, reflected, reflected_operator)
     if inplace:
-        stored = inplace_form(fn.__name__, fn)
+        stored = inplace_form(inplace.strip("_")[1:], operator)
 
         def inplace_operator(self: Tensor, other: Any) -> Any:
-            return stored(self, other) if known(other) else NotImplemented
+            return stored(self, other) if _known(other) else NotImplemented
 
         setattr(Tensor, inplace, inplace_operator)

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from ..dispatch import bind
-from ..eager import PROMOTE, DtypeRule, pointwise
+from ..eager import PROMOTE, DtypeRule, broadcast_shapes, constant, pointwise
 from ..ir.pointwise import vjp_kernel
-from ..modes import state
+from ..modes import thread
 from ..tape import OpNode
 from ..tensor import Tensor, wrap
 
@@ -74,7 +74,7 @@ class Op:
         if self.name in REGISTRY:
             raise ValueError(f"op {self.name!r} is declared twice; give the new one another name")
         camel = "".join(w[:1].upper() + w[1:] for w in self.name.split("_"))
-        self.node_class = type(f"{camel}Backward0", (OpNode,), {"__slots__": ()})
+        self.node_class = type(f"{camel}Backward0", (OpNode,), {"__slots__": (), "op": self})
         rules = self.rules
         if callable(rules):
             self._wants = (tuple(inspect.signature(rules).parameters),)
@@ -115,14 +115,16 @@ class Op:
         self, node: OpNode, grads: list[Tensor | None], mask: int
     ) -> tuple[Tensor | None, ...]:
         """Apply the gradient rules of a recorded call for the inputs in `mask`."""
+        modes = thread.modes
+        if self.expr is not None and not modes.grad:
+            fast = self.pointwise_backward(node, grads[0], mask, modes.quietly)
+            if fast is not None:
+                return fast
         values = node.saved_tensors()
         if len(grads) == 1:
             g: Any = grads[0]
-            if self.expr is not None and not state.grad:
-                fast = self._pointwise_backward(node, g, values, mask)
-                if fast is not None:
-                    return fast
         else:
+            assert node.out_metas is not None
             g = tuple(
                 wrap(np.zeros(*meta)) if t is None else t
                 for t, meta in zip(grads, node.out_metas, strict=True)
@@ -145,64 +147,50 @@ class Op:
     def _argument(self, node: OpNode, name: str, named: dict[str, Any]) -> Any:
         if name in named:
             return named[name]
+        metas = node.metas
+        g = named["g"]._data
+        if metas is None:  # all inputs are like the output, and so like its cotangent
+            metas = [(g.shape, g.dtype)] * len(node.edges)
         if name == "shapes":
-            return tuple(m and m[0] for m in node.metas)
+            return tuple(m and m[0] for m in metas)
         base, _, fact = name.rpartition("_")
-        meta = node.metas[self.inputs.index(base)]
+        meta = metas[self.inputs.index(base)]
         assert meta is not None
         return meta[0] if fact == "shape" else meta[1]
 
-    def _pointwise_backward(
-        self, node: OpNode, g: Tensor, values: list[Any], mask: int
-    ) -> tuple[Tensor | None, ...] | None:
+    def pointwise_backward(self, node: OpNode, g: Any, mask: int, quietly: Any) -> Any:
         """All rules in one pass over plain arrays, or None if something is not plain."""
         data = g._data
         if data.__class__ is not np.ndarray:
             return None
         d = data.dtype
         arrays = [data]
-        for v in values:
-            if isinstance(v, Tensor):
-                a = v._data
-                if a.__class__ is not np.ndarray or (a.dtype is not d and a.dtype.kind != "b"):
+        for a in node.saved_data():
+            if a.__class__ is np.ndarray:
+                if a.dtype is not d and a.dtype.kind != "b":
                     return None
                 arrays.append(a)
+            elif a.__class__ is float or a.__class__ is int:
+                arrays.append(constant(a, d))
             else:
-                arrays.append(d.type(v))
-        key = (node.mask, mask, d.kind)
+                return None
+        key = (node.mask << 16 | mask) << 8 | d.num
         kernel = self._pointwise_vjps.get(key)
         if kernel is None:
-            kernel = self._pointwise_vjps[key] = vjp_kernel(self, node.mask, mask, arrays)
-        results = state.quietly(kernel, *arrays)
-        if len(node.edges) == 1:
-            return (wrap(results[0]),)
-        grads = iter(results)
-        return tuple(
-            wrap(next(grads)) if mask >> i & 1 else None for i in range(len(node.edges))
-        )
-
-
-def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
-    """The common shape under NumPy's and PyTorch's broadcasting.
-
-    Raises:
-        RuntimeError: the shapes do not fit; the message names the dimension.
-    """
-    result: list[int] = []
-    for axis in range(-1, -max(map(len, shapes), default=0) - 1, -1):
-        extent = 1
-        for shape in shapes:
-            if len(shape) >= -axis and shape[axis] != 1:
-                if extent not in (1, shape[axis]):
-                    raise RuntimeError(
-                        f"The size of tensor a ({extent}) must match the size of tensor b "
-                        f"({shape[axis]}) at non-singleton dimension "
-                        f"{max(map(len, shapes)) + axis}: the shapes are "
-                        f"{' and '.join(str(tuple(s)) for s in shapes)}"
-                    )
-                extent = shape[axis]
-        result.append(extent)
-    return tuple(reversed(result))
+            kernel = vjp_kernel(self, node.mask, mask, arrays)
+            self._pointwise_vjps[key] = kernel
+        results = quietly(kernel, *arrays)
+        n = len(node.edges)
+        if n == 1:
+            r = results[0]
+            return (wrap(r if r.__class__ is np.ndarray else np.asarray(r)),)
+        found = iter(results)
+        grads: list[Any] = [None] * n
+        for i in range(n):
+            if mask >> i & 1:
+                r = next(found)
+                grads[i] = wrap(r if r.__class__ is np.ndarray else np.asarray(r))
+        return grads
 
 
 def elementwise(
@@ -218,6 +206,8 @@ def elementwise(
 ) -> Op:
     """Declare an op that computes each element of its result from one element of each input."""
 
+    dtype = dtype.limited(name, facts.get("kinds", dtype.kinds))
+
     def abstract(*avals: Any) -> Aval:
         shapes = [a.shape for a in avals if hasattr(a, "shape")]
         shape = shapes[0] if len(shapes) == 1 else broadcast_shapes(*shapes)
@@ -226,7 +216,7 @@ def elementwise(
     return Op(
         name=name,
         inputs=inputs,
-        evaluate=pointwise(reference, dtype),
+        evaluate=pointwise(reference, dtype, len(inputs)),
         abstract=abstract,
         rules=(grad,) if callable(grad) else grad,
         doc=doc,

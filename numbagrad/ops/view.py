@@ -103,7 +103,8 @@ slice_backward = primitive(
 
 def _diagonal(x: Any, *, offset: int, dim1: int, dim2: int) -> Any:
     y = np.diagonal(x, offset, dim1, dim2)
-    return as_strided(y, y.shape, y.strides, writeable=True)
+    y.flags.writeable = x.flags.writeable  # NumPy hands out read-only diagonals
+    return y
 
 
 def _diagonal_shape(x: Any, *, offset: int, dim1: int, dim2: int) -> Any:
@@ -148,24 +149,22 @@ clone = primitive(
 
 def _view_scatter(x: Any, y: Any, *, chain: Any) -> Any:
     r = x.copy()
-    part = wrap(r)
-    replay(part, chain)._data[...] = y
+    part = r
+    for op, params in chain:
+        part = op.evaluate(part, **params)
+    part[...] = y
     return r
 
 
 view_scatter = primitive(
     "view_scatter", _view_scatter, lambda x, y, chain: (x.shape, x.dtype), inputs=("x", "y"),
     grad=(
-        lambda g, y_shape, chain: view_scatter(
-            g, _zeros(g, y_shape), chain=chain),
+        lambda g, y_shape, y_dtype, chain: view_scatter(
+            g, wrap(np.zeros(y_shape, y_dtype)), chain=chain),
         lambda g, chain: replay(g, chain),
     ),
     linear=True, doc="x with the part that a chain of view ops names replaced by y.",
 )  # fmt: skip
-
-
-def _zeros(like: Tensor, shape: Shape) -> Tensor:
-    return wrap(np.zeros(shape, like._data.dtype))
 
 
 def _cat(*xs: Any, dim: int) -> Any:

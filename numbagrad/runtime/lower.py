@@ -1,4 +1,4 @@
-"""From the source of a kernel to object code. The only module that needs Numba to be imported.
+"""From the source of a kernel to object code. Imported, with Numba, only to compile.
 
 Numba types and lowers the function to LLVM text; its own two optimisation pipelines, its Python
 wrappers and its machine code emission are skipped, and LLVM's O3 pipeline runs once.

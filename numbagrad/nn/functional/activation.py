@@ -1,0 +1,269 @@
+"""Activation functions: composites of elementary functions."""
+
+from __future__ import annotations
+
+import math as _math
+from typing import Any
+
+from ...ops import elementwise as E
+from ...ops import nn
+from ...ops.export import check_tensor
+from ...tensor import Tensor
+
+
+def _result(name: str, input: Tensor, result: Tensor, inplace: bool) -> Tensor:
+    if not inplace:
+        return result
+    from ...inplace import assign
+
+    return assign(input, result, f"{name}_")
+
+
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """max(x, 0); the slope at 0 is 0.
+
+    >>> import numbagrad as ng
+    >>> ng.nn.functional.relu(ng.tensor([-1.0, 2.0])).tolist()
+    [0.0, 2.0]
+    """
+    result = E.relu(input if isinstance(input, Tensor) else check_tensor("relu", input))
+    return _result("relu", input, result, inplace) if inplace else result
+
+
+def tanh(input: Tensor) -> Tensor:
+    """The hyperbolic tangent."""
+    return E.tanh(check_tensor("tanh", input))
+
+
+def sigmoid(input: Tensor) -> Tensor:
+    """1 / (1 + exp(-x))."""
+    return E.sigmoid(check_tensor("sigmoid", input))
+
+
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """x limited to [0, 6]."""
+    return hardtanh(input, 0.0, 6.0, inplace)
+
+
+def hardtanh(
+    input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
+) -> Tensor:
+    """x limited to [min_val, max_val]; the slope at and beyond the limits is 0.
+
+    Raises:
+        ValueError: `min_val` is above `max_val`.
+    """
+    if min_val > max_val:
+        raise ValueError(f"min_val cannot be greater than max_val, got {min_val} and {max_val}")
+    x = check_tensor("hardtanh", input)
+    low = E.where(E.le(x, min_val), min_val, x)
+    return _result("hardtanh", x, E.where(E.ge(x, max_val), max_val, low), inplace)
+
+
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """relu6(x + 3) / 6."""
+    x = check_tensor("hardsigmoid", input)
+    return _result("hardsigmoid", x, relu6(x + 3) / 6, inplace)
+
+
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
+    """x * relu6(x + 3) / 6."""
+    x = check_tensor("hardswish", input)
+    middle = x * ((x + 3) / 6)
+    result = E.where(E.le(x, -3), 0.0, E.where(E.ge(x, 3), x, middle))
+    return _result("hardswish", x, result, inplace)
+
+
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """x where |x| > lambd, else 0."""
+    x = check_tensor("hardshrink", input)
+    return E.where(E.le(E.abs(x), lambd), 0.0, x)
+
+
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """x moved towards 0 by lambd, and 0 within.
+
+    Raises:
+        RuntimeError: `lambd` is negative.
+    """
+    if lambd < 0:
+        raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd}.")
+    x = check_tensor("softshrink", input)
+    below = E.where(E.lt(x, -lambd), x + lambd, x * 0.0)
+    return E.where(E.gt(x, lambd), x - lambd, below)
+
+
+def tanhshrink(input: Tensor) -> Tensor:
+    """x - tanh(x)."""
+    return input - tanh(input)
+
+
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """x where x > threshold, else value."""
+    x = check_tensor("threshold", input)
+    return _result("threshold", x, E.where(E.le(x, threshold), value, x), inplace)
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """x where x > 0, else negative_slope * x."""
+    x = check_tensor("leaky_relu", input)
+    return _result("leaky_relu", x, E.where(E.gt(x, 0), x, x * negative_slope), inplace)
+
+
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """x where x > 0, else weight * x, with one weight or one per channel (dimension 1).
+
+    Raises:
+        RuntimeError: the number of weights is neither 1 nor the number of channels.
+    """
+    x = check_tensor("prelu", input)
+    if weight.numel() != 1:
+        channels = x.shape[1] if x.ndim > 1 else 1
+        if weight.numel() != channels:
+            raise RuntimeError(
+                "Mismatch of parameter numbers and input channel size. Found parameter numbers = "
+                f"{weight.numel()} and channel size = {channels}."
+            )
+        weight = weight.reshape(-1, *(1,) * (x.ndim - 2)) if x.ndim > 1 else weight
+    return E.where(E.gt(x, 0), x, weight * x)
+
+
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """x where x > 0, else alpha * (exp(x) - 1).
+
+    >>> import numbagrad as ng
+    >>> ng.nn.functional.elu(ng.tensor([1.0, 0.0])).tolist()
+    [1.0, 0.0]
+    """
+    x = check_tensor("elu", input)
+    return _result("elu", x, _elu(x, alpha, 1.0, 1.0), inplace)
+
+
+def _elu(x: Tensor, alpha: float, scale: float, rate: float) -> Tensor:
+    # exp(x) of a large x is infinite, and infinity times the 0 of `where` would be NaN.
+    positive = E.gt(x, 0)
+    low = E.expm1(E.where(positive, 0.0, x * rate if rate != 1 else x)) * (alpha * scale)
+    return E.where(positive, x * scale if scale != 1 else x, low)
+
+
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
+    """elu with the constants that keep mean 0 and variance 1."""
+    x = check_tensor("selu", input)
+    return _result("selu", x, _elu(x, 1.6732632423543772, 1.0507009873554805, 1.0), inplace)
+
+
+def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """x where x > 0, else alpha * (exp(x / alpha) - 1).
+
+    Raises:
+        RuntimeError: `alpha` is 0.
+    """
+    if alpha == 0:
+        raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
+    x = check_tensor("celu", input)
+    return _result("celu", x, _elu(x, alpha, 1.0, 1 / alpha), inplace)
+
+
+def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
+    """x times the standard normal distribution function of x, or its ``"tanh"`` approximation.
+
+    Raises:
+        RuntimeError: `approximate` is neither "none" nor "tanh".
+
+    >>> import numbagrad as ng
+    >>> ng.nn.functional.gelu(ng.tensor(0.0)).item()
+    0.0
+    """
+    x = check_tensor("gelu", input)
+    if approximate == "none":
+        return x * 0.5 * (E.erf(x * _math.sqrt(0.5)) + 1)
+    if approximate == "tanh":
+        inner = (x + x * x * x * 0.044715) * _math.sqrt(2 / _math.pi)
+        return x * 0.5 * (E.tanh(inner) + 1)
+    raise RuntimeError(f"approximate argument must be either none or tanh, got {approximate!r}")
+
+
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """x * sigmoid(x)."""
+    x = check_tensor("silu", input)
+    return _result("silu", x, x * E.sigmoid(x), inplace)
+
+
+def mish(input: Tensor, inplace: bool = False) -> Tensor:
+    """x * tanh(softplus(x))."""
+    x = check_tensor("mish", input)
+    return _result("mish", x, x * E.tanh(softplus(x)), inplace)
+
+
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """log(1 + exp(beta * x)) / beta; x itself where beta * x > threshold."""
+    x = check_tensor("softplus", input)
+    scaled = x if beta == 1 else x * beta
+    linear = E.gt(scaled, threshold)
+    curved = E.log1p(E.exp(E.where(linear, 0.0, scaled)))
+    return E.where(linear, x, curved if beta == 1 else curved / beta)
+
+
+def logsigmoid(input: Tensor) -> Tensor:
+    """log(sigmoid(x)), accurate for large negative x."""
+    x = check_tensor("logsigmoid", input)
+    # min(x, 0) - log1p(exp(-|x|)), with one-sided choices that keep the slope at 0.
+    negative = E.lt(x, 0)
+    low = E.where(negative, x, 0.0)
+    return low - E.log1p(E.exp(E.where(negative, x, -x)))
+
+
+def softsign(input: Tensor) -> Tensor:
+    """x / (1 + |x|)."""
+    return input / (E.abs(check_tensor("softsign", input)) + 1)
+
+
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """a * sigmoid(b), where a and b are the halves of `input` along `dim`.
+
+    Raises:
+        RuntimeError: the extent of `dim` is odd, or the tensor has no dimension.
+    """
+    x = check_tensor("glu", input)
+    if x.ndim == 0:
+        raise RuntimeError("glu does not support 0-dimensional tensors")
+    if x.shape[dim] % 2:
+        raise RuntimeError(
+            f"Halving dimension must be even, but dimension {dim} is size {x.shape[dim]}"
+        )
+    a, b = x.chunk(2, dim)
+    return a * E.sigmoid(b)
+
+
+def softmax(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
+) -> Tensor:
+    """exp(input) scaled to the sum 1 along `dim`; see :func:`numbagrad.softmax`."""
+    return nn.softmax(input, _dim("softmax", input, dim), dtype=dtype)
+
+
+def softmin(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
+) -> Tensor:
+    """softmax(-input)."""
+    return nn.softmax(-input, _dim("softmin", input, dim), dtype=dtype)
+
+
+def log_softmax(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
+) -> Tensor:
+    """log(softmax(input)) along `dim`; see :func:`numbagrad.log_softmax`."""
+    return nn.log_softmax(input, _dim("log_softmax", input, dim), dtype=dtype)
+
+
+def _dim(name: str, input: Tensor, dim: int | None) -> int:
+    if dim is not None:
+        return dim
+    import warnings
+
+    warnings.warn(
+        f"Implicit dimension choice for {name} has been deprecated. Change the call to include "
+        "dim=X as an argument.",
+        stacklevel=3,
+    )
+    return 0 if check_tensor(name, input).ndim in (0, 1, 3) else 1

@@ -1,0 +1,197 @@
+"""Affine and bilinear maps, and what is similar to them: embeddings and distances."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ... import dtypes
+from ...creation import zeros
+from ...modes import no_grad
+from ...ops import indexing, math, nn, reduce
+from ...ops.export import check_tensor
+from ...ops.products import einsum, matmul
+from ...tensor import Tensor
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """input @ weight.T + bias.
+
+    Args:
+        input: (..., in_features).
+        weight: (out_features, in_features), or (in_features,) for a result without out_features.
+        bias: (out_features,).
+
+    Raises:
+        RuntimeError: the shapes or dtypes do not fit.
+
+    >>> import numbagrad as ng
+    >>> ng.nn.functional.linear(ng.ones(1, 2), ng.ones(3, 2), ng.ones(3)).tolist()
+    [[3.0, 3.0, 3.0]]
+    """
+    if not isinstance(input, Tensor) or not isinstance(weight, Tensor):
+        check_tensor("linear", input)
+        check_tensor("linear", weight, "weight", 2)
+    if weight.ndim == 1:
+        result = matmul(input, weight)
+        return result if bias is None else result + bias
+    if bias is None:
+        return nn.linear_plain(input, weight)
+    return nn.linear(input, weight, check_tensor("linear", bias, "bias", 3))
+
+
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """input1ᵀ weight[k] input2 + bias[k] for each k.
+
+    Args:
+        input1: (..., in1), `input2`: (..., in2), `weight`: (out, in1, in2), `bias`: (out,).
+
+    Raises:
+        RuntimeError: the shapes do not fit.
+    """
+    if input1.shape[:-1] != input2.shape[:-1]:
+        raise RuntimeError(
+            "bilinear(): input batch dimensions do not match: got "
+            f"{list(input1.shape[:-1])} and {list(input2.shape[:-1])}"
+        )
+    if weight.shape[1:] != (input1.shape[-1], input2.shape[-1]):
+        raise RuntimeError(
+            f"bilinear(): input1 size {input1.shape[-1]} and input2 size {input2.shape[-1]} do "
+            f"not match weight size {list(weight.shape)}"
+        )
+    rows1 = input1.reshape(-1, input1.shape[-1])
+    rows2 = input2.reshape(-1, input2.shape[-1])
+    result = einsum("ni,oij,nj->no", rows1, weight, rows2)
+    result = result.reshape(*input1.shape[:-1], weight.shape[0])
+    return result if bias is None else result + bias
+
+
+def embedding(
+    input: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
+    """The rows of `weight` that the indices in `input` name.
+
+    Args:
+        input: int64 or int32, of any shape.
+        weight: (number of rows, features).
+        padding_idx: a row that gets no gradient.
+        max_norm: rows used here whose norm is larger are scaled to it first, in place.
+
+    Raises:
+        IndexError: an index is out of range.
+        RuntimeError: the indices are not integers.
+        AssertionError: `padding_idx` is out of range.
+        NotImplementedError: `scale_grad_by_freq` or `sparse` is asked for.
+
+    >>> import numbagrad as ng
+    >>> ng.nn.functional.embedding(ng.tensor([2, 0]), ng.eye(3)).tolist()
+    [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
+    """
+    if scale_grad_by_freq or sparse:
+        raise NotImplementedError(
+            "embedding(): scale_grad_by_freq and sparse gradients are not supported; leave both "
+            "False"
+        )
+    check_tensor("embedding", input)
+    if input.dtype not in (dtypes.int64, dtypes.int32):
+        raise RuntimeError(
+            "Expected tensor for argument #1 'indices' to have one of the following scalar types: "
+            f"Long, Int; but got {input.dtype} instead (while checking arguments for embedding)"
+        )
+    if check_tensor("embedding", weight, "weight", 2).ndim != 2:
+        raise RuntimeError("'weight' must be 2-D")
+    rows = weight.shape[0]
+    if padding_idx is not None:
+        if not -rows <= padding_idx < rows:
+            raise AssertionError("Padding_idx must be within num_embeddings")
+        padding_idx %= rows
+    if max_norm is not None:
+        _limit_norms(weight, input, max_norm, norm_type)
+    result = nn.embed(weight, input)
+    if padding_idx is None:
+        return result
+    return math.where((input == padding_idx).unsqueeze(-1), result.detach(), result)
+
+
+def _limit_norms(weight: Tensor, index: Tensor, max_norm: float, norm_type: float) -> None:
+    with no_grad():
+        used = indexing.unique(index)
+        norms = reduce.norm(weight[used], norm_type, 1, True)
+        scale = math.where(norms > max_norm, max_norm / (norms + 1e-7), 1.0)
+        weight[used] = weight[used] * scale
+
+
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """int64 zeros with a one at the class, in a new last dimension of `num_classes`.
+
+    Args:
+        tensor: int64 class numbers, of any shape.
+        num_classes: -1 means one more than the largest class.
+
+    Raises:
+        RuntimeError: not int64, a negative class, or one that is not below `num_classes`.
+
+    >>> import numbagrad as ng
+    >>> ng.nn.functional.one_hot(ng.tensor([1, 0]), 3).tolist()
+    [[0, 1, 0], [1, 0, 0]]
+    """
+    if check_tensor("one_hot", tensor).dtype is not dtypes.int64:
+        raise RuntimeError(
+            "one_hot is only applicable to index tensor of type LongTensor, got "
+            f"{tensor.dtype}; convert with .long()"
+        )
+    if tensor.numel() == 0:
+        if num_classes <= 0:
+            raise RuntimeError("Can not infer total number of classes from empty tensor.")
+        return zeros(*tensor.shape, num_classes, dtype=dtypes.int64)
+    if int(tensor.min()) < 0:
+        raise RuntimeError("Class values must be non-negative.")
+    largest = int(tensor.max())
+    if num_classes == -1:
+        num_classes = largest + 1
+    elif num_classes < 1:
+        raise RuntimeError("num_classes should be positive")
+    elif largest >= num_classes:
+        raise RuntimeError(
+            f"Class values must be smaller than num_classes: {largest} is not below {num_classes}"
+        )
+    result = zeros(*tensor.shape, num_classes, dtype=dtypes.int64)
+    return indexing.scatter(result, -1, tensor.unsqueeze(-1), 1)
+
+
+def normalize(
+    input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: Tensor | None = None
+) -> Tensor:
+    """`input` divided by its p-norm along `dim`, or by `eps` where the norm is smaller.
+
+    >>> import numbagrad as ng
+    >>> ng.nn.functional.normalize(ng.tensor([3.0, 4.0]), dim=0).tolist()
+    [0.6000000238418579, 0.800000011920929]
+    """
+    norms = reduce.norm(input, p, dim, True)
+    result = input / math.clamp_min(norms, eps)
+    return result if out is None else out.copy_(result)
+
+
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """The cosine of the angle between x1 and x2 along `dim`; they broadcast.
+
+    >>> import numbagrad as ng
+    >>> ng.nn.functional.cosine_similarity(ng.tensor([1.0, 0.0]), ng.tensor([0.0, 2.0]), dim=0)
+    tensor(0.)
+    """
+    norm1 = math.clamp_min(reduce.norm(x1, 2, dim, True), eps)
+    norm2 = math.clamp_min(reduce.norm(x2, 2, dim, True), eps)
+    return ((x1 / norm1) * (x2 / norm2)).sum(dim)
+
+
+def pairwise_distance(
+    x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
+) -> Tensor:
+    """The p-norm of x1 - x2 + eps along the last dimension."""
+    return reduce.norm(x1 - x2 + eps, p, -1, keepdim)
