@@ -59,10 +59,15 @@ def bind(op: Any, args: tuple[Any, ...], params: dict[str, Any] = NO_PARAMS) -> 
             data.append(a)
     if interpreter is not None:
         out = interpreter.process(op, args, params)
-    elif params:
-        out = modes.quietly(op.evaluate, *data, **params)
     else:
-        out = modes.quietly(op.evaluate, *data)
+        try:
+            if params:
+                out = modes.quietly(op.evaluate, *data, **params)
+            else:
+                out = modes.quietly(op.evaluate, *data)
+        except ValueError:
+            op.abstract(*data, **params)  # names what NumPy only hints at
+            raise
     if out.__class__ is tuple:
         result: Any = tuple([wrap(o) for o in out])
     else:

@@ -95,10 +95,9 @@ class Notation:
             low, high = float(size.min()), float(size.max())
             self.whole = bool((values == np.ceil(values)).all())
             self.scientific = high / low > 1000 or high > 1e8 or (not self.whole and low < 1e-4)
-            self.width = max(len(self._number(v)) for v in values.tolist())
-            # After the width, as in PyTorch: a forced notation may be wider.
             if options.sci_mode is not None:
                 self.scientific = options.sci_mode
+            self.width = max(len(self._number(v)) for v in values.tolist())
 
     def _number(self, value: Any) -> str:
         if not self.floating:

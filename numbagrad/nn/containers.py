@@ -205,8 +205,8 @@ class ModuleDict(Module):
                 "ModuleDict.update should be called with an iterable of key/value pairs, but got "
                 f"{type(modules).__name__}"
             )
-        pairs = modules.items() if isinstance(modules, Mapping | ModuleDict) else modules
-        for key, module in pairs:
+        named = isinstance(modules, Mapping | ModuleDict)
+        for key, module in modules.items() if named else modules:
             self[key] = module
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any
 
-from ..creation import empty, eye
+import numpy as np
+
+from ..creation import empty, eye, from_numpy
 from ..modes import no_grad
 from ..ops import elementwise as E
-from ..random import Generator
+from ..random import Generator, randperm
 from ..tensor import Tensor
 
 
@@ -206,21 +207,15 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
         raise ValueError("Only tensors with 2 or more dimensions are supported")
     if tensor.numel() == 0:
         return tensor
-    import numpy as np
-
     rows = tensor.shape[0]
-    columns = tensor.numel() // rows
-    flat: Any = empty(rows, columns, dtype=tensor.dtype).normal_(0, 1, generator=generator)
-    matrix = flat.numpy().T if rows < columns else flat.numpy()
-    q, r = np.linalg.qr(matrix)
+    shape = (rows, tensor.numel() // rows)
+    random = empty(*shape, dtype=tensor.dtype).normal_(0, 1, generator=generator).numpy()
+    q, r = np.linalg.qr(random.T if shape[0] < shape[1] else random)
     # Signs from the diagonal make the distribution uniform over orthogonal matrices.
-    q *= np.sign(np.diag(r))
-    if rows < columns:
-        q = q.T
+    q = q * (np.sign(np.diag(r)) * gain).astype(q.dtype)
+    values = from_numpy(np.ascontiguousarray(q.T if shape[0] < shape[1] else q))
     with no_grad():
-        values = np.ascontiguousarray(q * gain).astype(matrix.dtype, copy=False)
-        flat.numpy()[...] = values
-        return tensor.copy_(flat.reshape(tensor.shape))
+        return tensor.copy_(values.reshape(tensor.shape))
 
 
 def sparse_(
@@ -233,8 +228,6 @@ def sparse_(
     """
     if tensor.ndim != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
-    from ..random import randperm
-
     rows, columns = tensor.shape
     zeros = math.ceil(sparsity * rows)
     with no_grad():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Sequence
+from typing import Any
 
 from ..tensor import Tensor
 from . import linalg as L
@@ -49,6 +51,18 @@ def _parse(equation: str, xs: list[Tensor]) -> tuple[list[str], str]:
                 f"einsum(): output subscript {c} does not appear in the equation for any input"
             )
     return expanded, result
+
+
+def spelled_out(args: tuple[Any, ...]) -> tuple[str, tuple[Tensor, ...]]:
+    """The equation of the form with lists: operand, dimensions, ..., dimensions of the result."""
+
+    def letters(dims: Sequence[Any]) -> str:
+        return "".join("..." if d is Ellipsis else string.ascii_letters[d] for d in dims)
+
+    terms = ",".join(letters(d) for d in args[1::2])
+    if len(args) % 2:
+        terms = ",".join(letters(d) for d in args[1:-1:2]) + "->" + letters(args[-1])
+    return terms, args[: len(args) - len(args) % 2 : 2]
 
 
 def _diagonals(x: Tensor, term: str) -> tuple[Tensor, str]:

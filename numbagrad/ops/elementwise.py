@@ -70,6 +70,7 @@ div = elementwise(
 )  # fmt: skip
 floor_divide = elementwise(
     "floor_divide", "floor(x / y)", ref.floor_divide, inputs=_XY, kinds="biuf",
+    grad=(lambda g: fill(g, 0), lambda g: fill(g, 0)), domain=((0.2, 0.8), (1.1, 3)),
     doc="x / y rounded towards minus infinity.",
     public=("floor_divide",), operators=("__floordiv__", "__rfloordiv__", "__ifloordiv__"),
 )  # fmt: skip
@@ -401,8 +402,7 @@ imag_part = primitive(
 
 def number_like(x: Tensor, value: Any) -> Tensor:
     """A number as a 0-d tensor of the dtype of `x`, so that it does not promote anything."""
-    d = x._data.dtype
-    return wrap(np.array(value).astype(d) if d.kind in "biu" else np.array(value, d))
+    return wrap(dtypes.scalar(value, x._data.dtype))
 
 
 def real(x: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 from typing import Any
 
@@ -13,13 +14,21 @@ from . import elementwise as E
 from .export import check_tensor, operand, public, publish_operators
 
 
-def _scaled(name: str, x: Any, alpha: Any) -> Any:
-    if isinstance(alpha, float) and isinstance(x, Tensor) and x._data.dtype.kind in "biu":
+def _scaled(x: Any, alpha: Any) -> Any:
+    if not isinstance(x, Tensor):
+        return x * alpha
+    kind = x._data.dtype.kind
+    if isinstance(alpha, bool) and kind != "b":
+        raise RuntimeError("Boolean alpha only supported for Boolean results.")
+    if isinstance(alpha, complex) and kind != "c":
         raise RuntimeError(
-            f"{name}: For integral input tensors, argument alpha must not be a floating point "
-            "number."
+            "For non-complex input tensors, argument alpha must not be a complex number."
         )
-    return x * alpha
+    if isinstance(alpha, float) and kind in "biu":
+        raise RuntimeError(
+            "For integral input tensors, argument alpha must not be a floating point number."
+        )
+    return x * E.number_like(x, alpha)
 
 
 @public(inplace=True, out=True)
@@ -32,7 +41,7 @@ def add(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
     """
     check_tensor("add", input)
     other = operand("add", other)
-    return E.add(input, other if alpha == 1 else _scaled("add", other, alpha))
+    return E.add(input, other if alpha == 1 else _scaled(other, alpha))
 
 
 @public(inplace=True, out=True, aliases=("subtract",))
@@ -40,14 +49,14 @@ def sub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
     """input - alpha * other."""
     check_tensor("sub", input)
     other = operand("sub", other)
-    return E.sub(input, other if alpha == 1 else _scaled("sub", other, alpha))
+    return E.sub(input, other if alpha == 1 else _scaled(other, alpha))
 
 
 @public(inplace=True, out=True)
 def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
     """other - alpha * input."""
     check_tensor("rsub", input)
-    return E.sub(operand("rsub", other), input if alpha == 1 else _scaled("rsub", input, alpha))
+    return E.sub(operand("rsub", other), input if alpha == 1 else _scaled(input, alpha))
 
 
 @public(inplace=True, out=True, aliases=("divide",))
@@ -120,7 +129,18 @@ def _pos(self: Tensor) -> Tensor:
 Tensor.__pos__ = _pos  # type: ignore[attr-defined]
 Tensor.__neg__ = lambda self: E.neg(self)  # type: ignore[method-assign]
 Tensor.__abs__ = lambda self: E.abs(self)  # type: ignore[attr-defined]
-Tensor.__invert__ = lambda self: E.bitwise_not(self)  # type: ignore[method-assign]
+
+
+def _invert(self: Tensor) -> Tensor:
+    if self._data.dtype.kind in "fc":
+        raise TypeError(
+            "~ (operator.invert) is only implemented on integer and Boolean-type tensors, "
+            f"got {self.dtype}"
+        )
+    return E.bitwise_not(self)
+
+
+Tensor.__invert__ = _invert  # type: ignore[method-assign]
 
 
 @public()
@@ -135,12 +155,8 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     x = check_tensor("round", input)
     if decimals == 0:
         return E.rint(x)
-    scale = 10.0 ** builtin_abs(decimals)
+    scale = 10.0 ** builtins.abs(decimals)
     return E.rint(x * scale) / scale if decimals > 0 else E.rint(x / scale) * scale
-
-
-def builtin_abs(n: int) -> int:
-    return n if n >= 0 else -n
 
 
 @public(inplace=True, out=True)
@@ -226,12 +242,8 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
                 f"{value.ndim} dimension(s)."
             )
         value = E.to_dtype(value, input._data.dtype)
-    elif input._data.dtype.kind in "iu" and isinstance(value, float):
-        if not value.is_integer():
-            raise RuntimeError(
-                f"value cannot be converted to type {input.dtype} without overflow or loss: {value}"
-            )
-        value = int(value)
+    else:
+        value = E.number_like(input, operand("masked_fill", value))
     return E.where(mask, value, input)
 
 
@@ -242,13 +254,9 @@ def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
     if isinstance(weight, Tensor):
         near = E.lt(E.abs(weight), 0.5)
         return E.where(near, input + weight * difference, end - difference * (1 - weight))
-    if builtin_number_abs(weight) < 0.5:
+    if builtins.abs(weight) < 0.5:
         return input + weight * difference
     return end - difference * (1 - weight)
-
-
-def builtin_number_abs(x: Any) -> float:
-    return x if x >= 0 else -x
 
 
 @public(inplace=True, out=True)

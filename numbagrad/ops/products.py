@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..tensor import Tensor
+from .. import dtypes
+from ..tensor import Tensor, wrap
 from . import linalg as L
 from . import view as V
 from .export import check_tensor, public, publish_operators
+from .reduction import sum_
+from .shape import expand
 
 
 def _same_dtype(name: str, x: Tensor, y: Tensor) -> None:
@@ -128,30 +131,34 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
     return V.slice_(input, index=(slice(None), None)) * vec2
 
 
-def _combined(input: Tensor, product: Tensor, beta: Any, alpha: Any) -> Tensor:
+def _combined(name: str, input: Tensor, product: Tensor, beta: Any, alpha: Any) -> Tensor:
+    """beta * input + alpha * product; the numbers take the tensors' dtype."""
+    check_tensor(name, input)
+    alpha, beta = (dtypes.scalar(n, product._data.dtype) for n in (alpha, beta))
     if alpha != 1:
-        product = product * alpha
-    if beta == 0:
+        product = product * wrap(alpha)
+    if beta == 0:  # what is in `input` does not matter then, not even NaN
         return product
-    return (input if beta == 1 else input * beta) + product
+    input = expand(input, product._data.shape)
+    return (input if beta == 1 else input * wrap(beta)) + product
 
 
 @public(inplace=True, out=True)
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta * input + alpha * (mat1 @ mat2)."""
-    return _combined(input, mm(mat1, mat2), beta, alpha)
+    return _combined("addmm", input, mm(mat1, mat2), beta, alpha)
 
 
 @public(inplace=True, out=True)
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta * input + alpha * (mat @ vec)."""
-    return _combined(input, mv(mat, vec), beta, alpha)
+    return _combined("addmv", input, mv(mat, vec), beta, alpha)
 
 
 @public(inplace=True, out=True)
 def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta * input + alpha * outer(vec1, vec2)."""
-    return _combined(input, outer(vec1, vec2), beta, alpha)
+    return _combined("addr", input, outer(vec1, vec2), beta, alpha)
 
 
 @public(inplace=True, out=True)
@@ -159,7 +166,7 @@ def baddbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1
 ) -> Tensor:
     """beta * input + alpha * bmm(batch1, batch2)."""
-    return _combined(input, bmm(batch1, batch2), beta, alpha)
+    return _combined("baddbmm", input, bmm(batch1, batch2), beta, alpha)
 
 
 @public(method=False)
@@ -172,7 +179,11 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
         left = [V.wrap_dim(d, a.ndim) for d in dims[0]]
         right = [V.wrap_dim(d, b.ndim) for d in dims[1]]
     for p, q in zip(left, right, strict=True):
-        if a._data.shape[p] != b._data.shape[q]:
+        if a._data.shape[p] == 1:
+            b = sum_(b, dim=(q,), keepdim=True)
+        elif b._data.shape[q] == 1:
+            a = sum_(a, dim=(p,), keepdim=True)
+        elif a._data.shape[p] != b._data.shape[q]:
             raise RuntimeError(
                 f"contracted dimensions need to match, but first has size {a.shape[p]} in dim {p} "
                 f"and second has size {b.shape[q]} in dim {q}"
@@ -192,7 +203,7 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
 
 
 @public(method=False)
-def einsum(equation: str, *operands: Any) -> Tensor:
+def einsum(equation: Any, *operands: Any) -> Tensor:
     """Sums of products in Einstein's notation; pairs of operands are contracted left to right.
 
     >>> import numbagrad as ng
@@ -200,8 +211,10 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     tensor([[3., 3.],
             [3., 3.]])
     """
-    from .einsum import contract
+    from .einsum import contract, spelled_out
 
+    if not isinstance(equation, str):  # einsum(x, [0, 1], y, [1, 2], [0, 2])
+        equation, operands = spelled_out((equation, *operands))
     if len(operands) == 1 and isinstance(operands[0], list | tuple):
         operands = tuple(operands[0])
     return contract(equation, list(operands))

@@ -20,8 +20,15 @@ from .view import wrap_dim
 Shape = tuple[int, ...]
 
 
-def ints(name: str, values: tuple[Any, ...]) -> Shape:
-    """Ints given one by one or as one sequence (a Size, list or tuple)."""
+def ints(name: str, values: tuple[Any, ...], **keyword: dict[str, Any]) -> Shape:
+    """Ints given one by one or as one sequence (a Size, list or tuple).
+
+    ``ints(name, values, dims=named)`` also takes them from ``named["dims"]``.
+    """
+    for key, named in keyword.items():
+        if named and (values or list(named) != [key]):
+            raise TypeError(f"{name}() takes {key} as ints or as one sequence, got {named}")
+        values = values or tuple(named.values())
     if len(values) == 1 and isinstance(values[0], list | tuple):
         values = tuple(values[0])
     result = []
@@ -35,7 +42,7 @@ def ints(name: str, values: tuple[Any, ...]) -> Shape:
 
 
 @public()
-def reshape(input: Tensor, *shape: Any) -> Tensor:
+def reshape(input: Tensor, *shape: Any, **named: Any) -> Tensor:
     """The elements in another shape, as a view where possible; one extent may be -1.
 
     >>> import numbagrad as ng
@@ -43,11 +50,11 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
     numbagrad.Size([2, 3])
     """
     check_tensor("reshape", input)
-    return V.reshape(input, V.infer_shape(ints("reshape", shape), input.numel()))
+    return V.reshape(input, V.infer_shape(ints("reshape", shape, shape=named), input.numel()))
 
 
 @method("view")
-def _view(self: Tensor, *shape: Any) -> Tensor:
+def _view(self: Tensor, *shape: Any, **named: Any) -> Tensor:
     """The same storage in another shape, or (given a dtype) the same bits in another dtype.
 
     Raises:
@@ -55,17 +62,19 @@ def _view(self: Tensor, *shape: Any) -> Tensor:
     """
     if len(shape) == 1 and isinstance(shape[0], dtypes.dtype):
         return _view_dtype(self, shape[0])
-    return V.view(self, shape=V.infer_shape(ints("view", shape), self.numel()))
+    return V.view(self, shape=V.infer_shape(ints("view", shape, size=named), self.numel()))
 
 
 def _view_dtype(x: Tensor, d: dtypes.dtype) -> Tensor:
     from ..tensor import wrap
 
-    if d.itemsize != x.element_size():
+    try:
+        return wrap(x._data.view(d.np))
+    except ValueError as error:
         raise RuntimeError(
-            f"view: the element sizes of {x.dtype} and {d} differ; convert with .to({d})"
-        )
-    return wrap(x._data.view(d.np))
+            f"view: {x.dtype} of shape {tuple(x.shape)} and strides {x.stride()} cannot be seen as "
+            f"{d}: {error}"
+        ) from None
 
 
 @method("view_as")
@@ -81,10 +90,10 @@ def _reshape_as(self: Tensor, other: Tensor) -> Tensor:
 
 
 @public()
-def permute(input: Tensor, *dims: Any) -> Tensor:
+def permute(input: Tensor, *dims: Any, **named: Any) -> Tensor:
     """The dimensions in another order, as a view."""
     check_tensor("permute", input)
-    order = ints("permute", dims)
+    order = ints("permute", dims, dims=named)
     if len(order) != input.ndim:
         raise RuntimeError(
             f"permute(sparse_coo): number of dimensions in the tensor input does not match the "
@@ -196,9 +205,9 @@ def complex_(real: Tensor, imag: Tensor) -> Tensor:
 
 
 @method("expand")
-def expand(self: Tensor, *sizes: Any) -> Tensor:
+def expand(self: Tensor, *sizes: Any, **named: Any) -> Tensor:
     """Dimensions of extent 1 repeated, as a view; -1 keeps an extent."""
-    shape = ints("expand", sizes)
+    shape = ints("expand", sizes, size=named)
     have = tuple(self._data.shape)
     extra = len(shape) - len(have)
     if extra < 0:
@@ -318,7 +327,8 @@ def _joinable(name: str, tensors: Any) -> list[Tensor]:
                 f"expected Tensor as element {i} in argument 0, but got {type(x).__name__}"
             )
     if not xs:
-        raise RuntimeError(f"{name}(): expected a non-empty list of Tensors")
+        error = ValueError if name == "cat" else RuntimeError  # as in PyTorch
+        raise error(f"{name}(): expected a non-empty list of Tensors")
     d = xs[0]._data.dtype
     for x in xs[1:]:
         d = dtypes.promote(d, x._data.dtype)
@@ -419,6 +429,8 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
     shape = check_tensor("tensor_split", input)._data.shape
     d = wrap_dim(dim, len(shape))
     n = shape[d]
+    if isinstance(indices_or_sections, Tensor):
+        indices_or_sections = indices_or_sections.tolist()
     if isinstance(indices_or_sections, int):
         k, extra = divmod(n, indices_or_sections)
         bounds = [0]
@@ -503,10 +515,13 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
 
 
 @public()
-def flip(input: Tensor, *dims: Any) -> Tensor:
+def flip(input: Tensor, *dims: Any, **named: Any) -> Tensor:
     """A copy with the order along some dimensions reversed."""
     n = check_tensor("flip", input).ndim
-    return V.flip(input, dims=tuple(wrap_dim(d, n) for d in ints("flip", dims)))
+    axes = tuple(wrap_dim(d, n) for d in ints("flip", dims, dims=named))
+    if len(set(axes)) != len(axes):
+        raise RuntimeError(f"flip(): a dim appears multiple times in the list of dims {axes}")
+    return V.flip(input, dims=axes) if n else V.clone(input)
 
 
 @public()
@@ -515,6 +530,7 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     check_tensor("roll", input)
     if dims is None:
         return V.reshape(roll(flatten(input), shifts, 0), tuple(input.shape))
+    start = input
     amounts = (shifts,) if isinstance(shifts, int) else tuple(shifts)
     axes = (dims,) if isinstance(dims, int) else tuple(dims)
     if len(amounts) != len(axes):
@@ -531,13 +547,13 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
                 V.slice_(input, index=(*index, slice(cut, n))),
                 V.slice_(input, index=(*index, slice(0, cut))), dim=d,
             )  # fmt: skip
-    return V.clone(input) if input._view is not None else input
+    return input if input is not start else V.clone(input)
 
 
 @method("repeat")
-def repeat(self: Tensor, *sizes: Any) -> Tensor:
+def repeat(self: Tensor, *sizes: Any, **named: Any) -> Tensor:
     """A copy, tiled `sizes` times along each dimension."""
-    counts = ints("repeat", sizes)
+    counts = ints("repeat", sizes, repeats=named)
     shape = tuple(self._data.shape)
     if len(counts) < len(shape):
         raise RuntimeError(
@@ -551,19 +567,30 @@ def repeat(self: Tensor, *sizes: Any) -> Tensor:
 
 
 @public()
-def tile(input: Tensor, *dims: Any) -> Tensor:
+def tile(input: Tensor, *dims: Any, **named: Any) -> Tensor:
     """Tiled as NumPy's tile does: missing leading counts are 1."""
-    counts = ints("tile", dims)
+    counts = ints("tile", dims, dims=named)
     return repeat(input, (1,) * (check_tensor("tile", input).ndim - len(counts)) + counts)
 
 
 @public()
-def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None) -> Tensor:
-    """Each element repeated in place, `repeats` times or as often as its entry there says."""
+def repeat_interleave(
+    input: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
+) -> Tensor:
+    """Each element repeated in place, `repeats` times or as often as its entry there says.
+
+    With counts alone: the positions 0, 1, ... repeated so often.
+    """
     check_tensor("repeat_interleave", input)
+    if repeats is None:
+        from ..tensor import wrap
+
+        return wrap(np.repeat(np.arange(input.numel()), input._data))
     if dim is None:
         input, dim = flatten(input), 0
     d = wrap_dim(dim, input.ndim)
+    if not isinstance(repeats, Tensor) and repeats < 0:
+        raise RuntimeError(f"Repeats must be non-negative, got {repeats}")
     if isinstance(repeats, Tensor):
         from .indexing import index_select
 
@@ -579,14 +606,14 @@ def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None) -> Te
 
 def _triangle(name: str, input: Tensor, diagonal: int, lower: bool) -> Tensor:
     from ..tensor import wrap
-    from .elementwise import where
+    from .elementwise import number_like, where
 
     shape = check_tensor(name, input)._data.shape
     if len(shape) < 2:
         raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
     mask = np.tri(shape[-2], shape[-1], diagonal if lower else diagonal - 1, bool)
     keep = wrap(mask if lower else ~mask)
-    return where(keep, input, 0)
+    return where(keep, input, number_like(input, 0))
 
 
 @public(inplace=True, out=True)
@@ -611,6 +638,9 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
             f'meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}'
         )
     xs = list(tensors)
+    for x in xs:
+        if check_tensor("meshgrid", x).ndim > 1:
+            raise RuntimeError(f"meshgrid: Expected 0D or 1D tensors, got shape {tuple(x.shape)}")
     swap = indexing == "xy" and len(xs) >= 2
     if swap:
         xs[0], xs[1] = xs[1], xs[0]
@@ -620,7 +650,6 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
         for i, x in enumerate(xs)
     ]
     if swap:
-        grids = [transpose(g, 0, 1) for g in grids]
         grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
 

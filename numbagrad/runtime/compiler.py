@@ -63,6 +63,31 @@ def compile_source(
     return address
 
 
+def find_source(
+    source: str, entry: str = "kernel", *, signature: str = "kernel", hint: Hint | None = None
+) -> int | None:
+    """Return what `compile_source` would, or None if it would have to compile.
+
+    Raises:
+        CompileError: a cached kernel cannot be loaded.
+    """
+    hint = vectorize.DEFAULT if hint is None else hint
+    memo = (source, entry, signature, hint)
+    address = _addresses.get(memo)
+    if address is None:
+        with lock:
+            key = kernel_key(source, entry, signature, hint)
+            address = _by_key.get(key)
+            disk = disk_cache()
+            if address is None and disk is not None:
+                data = disk.get(key)
+                if data is not None:
+                    address = _by_key[key] = loader.load_object(f"ng_{key}", data)
+            if address is not None:
+                _addresses[memo] = address
+    return address
+
+
 if hasattr(os, "register_at_fork"):
     # A child forked while another thread compiles would find LLVM's and Numba's locks taken for
     # ever: a fork waits for the compilation to end.

@@ -189,7 +189,7 @@ def poisson_nll_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """The negative log-likelihood of counts; `full` adds Stirling's approximation of log(target!)."""
+    """The negative log-likelihood of counts; `full` adds Stirling's formula for log(target!)."""
     reduction = legacy_reduction(size_average, reduce, reduction, "poisson_nll_loss")
     loss = E.exp(input) - target * input if log_input else input - target * E.log(input + eps)
     if full:

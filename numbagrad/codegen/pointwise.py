@@ -1,0 +1,82 @@
+"""Pointwise graphs as callables on arrays of any extents, run by one compiled kernel each layout."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..ir.graph import Graph
+from ..runtime import compiler
+from ..runtime.executor import Binding, Program, Step
+from . import loops, scalar
+from .source import pointwise_source
+
+Array = np.ndarray[Any, Any]
+
+#: Elements per chunk below which a second thread costs more than it brings.
+GRAIN = 16384
+_PROGRAMS = 64  # how many sizes a kernel remembers
+
+
+class PointwiseKernel:
+    """One pointwise graph, compiled at most once per loop layout."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.supported = all(scalar.supported(e) for e in graph.eqns) and not graph.consts
+        self._addresses: dict[loops.Layout, int] = {}
+        self._programs: dict[Any, tuple[Program, tuple[int, ...]]] = {}
+
+    def source(self, layout: loops.Layout) -> str:
+        return pointwise_source(self.graph, layout)
+
+    def run(self, arrays: Sequence[Array], *, may_compile: bool) -> list[Array] | None:
+        """The outputs for these inputs; None if the kernel is neither at hand nor compilable now."""
+        key = tuple([(a.shape, a.strides) for a in arrays])
+        found = self._programs.get(key)
+        if found is None:
+            planned = self._plan(arrays, may_compile)
+            if planned is None:
+                return None
+            if len(self._programs) >= _PROGRAMS:
+                self._programs.clear()
+            found = self._programs[key] = planned
+        program, shape = found
+        outs = [np.empty(shape, v.dtype) for v in self.graph.outputs]  # type: ignore[union-attr]
+        program.run((*arrays, *outs))
+        return outs
+
+    def _plan(
+        self, arrays: Sequence[Array], may_compile: bool
+    ) -> tuple[Program, tuple[int, ...]] | None:
+        shape = np.broadcast_shapes(*[a.shape for a in arrays])
+        outputs = [v.dtype for v in self.graph.outputs]  # type: ignore[union-attr]
+        strides = [loops.broadcast_strides(a.shape, a.strides, shape) for a in arrays]
+        strides += [_dense_strides(shape, d.itemsize) for d in outputs]
+        nest = loops.collapse(shape, strides)
+        itemsizes = [a.itemsize for a in arrays] + [d.itemsize for d in outputs]
+        layout = loops.layout_of(nest, itemsizes)
+        address = self._addresses.get(layout)
+        if address is None:
+            source = self.source(layout)
+            address = compiler.find_source(source)
+            if address is None:
+                if not may_compile:
+                    return None
+                address = compiler.compile_source(source)
+            self._addresses[layout] = address
+        extent = loops.units(nest, layout)
+        inner = 1 if layout.rank == 1 else nest.extents[-1]
+        step = Step(address, 0, extent, max(1, GRAIN // inner))
+        count = len(itemsizes)
+        program = Program(
+            [step], loops.words(nest, layout), [Binding(k, k) for k in range(count)], count
+        )
+        return program, shape
+
+
+def _dense_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    return tuple(itemsize * math.prod(shape[d + 1 :]) for d in range(len(shape)))

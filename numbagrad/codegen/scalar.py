@@ -1,0 +1,108 @@
+"""Scalar code: one line of kernel source per equation of a pointwise graph."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..ir.graph import Eqn, Graph, Var
+from ..kernels.names import VECMATH
+
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+_OTHERS = tuple(np.dtype(d) for d in ("i1", "i2", "i4", "i8", "u1", "?"))
+_NEEDS_FLOAT = (ast.Call, ast.Div, ast.FloorDiv, ast.LShift, ast.RShift, ast.Pow)
+
+
+def type_call(d: np.dtype[Any]) -> str:
+    """The constructor that casts to a dtype in kernel source."""
+    return "bool" if d.kind == "b" else f"np.{d.name}"
+
+
+def constant(value: Any, d: np.dtype[Any]) -> str:
+    """A number as a literal of a dtype."""
+    if d.kind == "b":
+        return repr(bool(value))
+    if d.kind == "f":
+        value = float(value)
+        if value != value or value in (float("inf"), float("-inf")):
+            text = "np.nan" if value != value else "np.inf" if value > 0 else "-np.inf"
+            return f"np.{d.name}({text})"
+    return f"np.{d.name}({value!r})"
+
+
+def supported(e: Eqn) -> bool:
+    """Whether an equation can be part of a kernel: else its NumPy reference runs."""
+    if e.op.expr is None:
+        return False
+    compute, _ = e.op.dtype_rule.resolve(e.inputs)
+    dtypes = [compute, *(a.dtype for a in (*e.inputs, *e.outputs) if isinstance(a, Var))]
+    if any(d not in _FLOATS and d not in _OTHERS for d in dtypes):
+        return False
+    tree = ast.parse(e.op.expr, mode="eval")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = node.func.id if isinstance(node.func, ast.Name) else ""
+            if name not in VECMATH and name != "abs":
+                return False
+        if isinstance(node, _NEEDS_FLOAT) and compute not in _FLOATS:
+            return False
+    return True
+
+
+class _Names(ast.NodeTransformer):
+    """Puts operands, typed constants and vecmath functions into an op's expression."""
+
+    def __init__(self, operands: dict[str, str], compute: np.dtype[Any], used: set[str]) -> None:
+        self.operands = operands
+        self.compute = compute
+        self.used = used
+
+    def visit_Name(self, node: ast.Name) -> Any:
+        if node.id == "inf":
+            return ast.parse(constant(np.inf, self.compute), mode="eval").body
+        return ast.Name(self.operands[node.id])
+
+    def visit_Constant(self, node: ast.Constant) -> Any:
+        return ast.parse(constant(node.value, self.compute), mode="eval").body
+
+    def visit_Call(self, node: ast.Call) -> Any:
+        assert isinstance(node.func, ast.Name)
+        name = node.func.id
+        if name != "abs":
+            name = f"{name}_f{self.compute.itemsize * 8}"
+            self.used.add(name)
+        return ast.Call(ast.Name(name), [self.visit(a) for a in node.args], [])
+
+
+def lines(
+    graph: Graph, names: dict[Any, str], used: set[str], fresh: Callable[[], str]
+) -> list[str]:
+    """Assignments that compute the graph's equations; `names` maps variables to local names.
+
+    The functions called are added to `used`.
+    """
+    result = []
+    for e in graph.eqns:
+        compute, out = e.op.dtype_rule.resolve(e.inputs)
+        operands = {}
+        for i, (name, a) in enumerate(zip(e.op.inputs, e.inputs, strict=True)):
+            exempt = e.op.dtype_rule.condition and i == 0
+            if isinstance(a, Var):
+                text = names[a]
+                if a.dtype != compute and not exempt:
+                    text = f"{type_call(compute)}({text})"
+            else:
+                text = constant(a, compute)
+            operands[name] = text
+        tree = ast.parse(e.op.expr, mode="eval")
+        body = _Names(operands, compute, used).visit(tree)
+        text = ast.unparse(ast.fix_missing_locations(body))
+        want = e.outputs[0].dtype
+        if want != compute or compute.kind in "iu":
+            text = f"{type_call(want)}({text})"
+        target = names[e.outputs[0]] = fresh()
+        result.append(f"{target} = {text}")
+    return result
