@@ -3,7 +3,8 @@
 import math as _math
 from typing import TYPE_CHECKING, Any
 
-from . import autograd, conversion, creation, inplace, printing, random
+from . import autograd, conversion, creation, inplace, inspection, printing, random
+from .creation import tensor  # the function, not the submodule
 from .devices import device
 from .dtypes import (
     bool,
@@ -30,7 +31,7 @@ from .modes import (
     no_grad,
     set_grad_enabled,
 )
-from .ops import indexing, math, products, reduce, shape
+from .ops import arrange, indexing, math, mutation, products, reduce, shape
 from .ops.export import EXPORTS, publish_registry
 from .random import Generator, default_generator
 from .tensor import Size, Tensor

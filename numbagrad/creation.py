@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from . import dtypes
 from .devices import check_device
 from .modes import thread
-from .ops.export import EXPORTS
+from .ops.export import EXPORTS, check_tensor
 from .tensor import INFERENCE, Tensor, method, wrap
 
 
@@ -43,11 +44,15 @@ def _array(data: Any, d: Any) -> np.ndarray[Any, Any]:
             raise ValueError(
                 f"expected sequences of equal length at every depth, got a ragged one: {error}"
             ) from None
+        if source.dtype.kind == "O" and isinstance(_first(data), int):
+            raise ValueError(f"Overflow: {_first(data)} or a later number does not fit in int64")
         if source.dtype.kind == "O":
             raise RuntimeError(
                 f"Could not infer dtype of {type(_first(data)).__name__}; a tensor holds numbers "
                 "and bools"
             )
+        if source.dtype == np.uint64:
+            raise ValueError(f"Overflow: a number of {data!r} does not fit in int64")
         if source.dtype.kind in "US":
             raise TypeError(f"new(): invalid data type 'str': {_first(data)!r} is not a number")
         if d is None and not _has_arrays(data):
@@ -58,10 +63,15 @@ def _array(data: Any, d: Any) -> np.ndarray[Any, Any]:
         if source.size == 0 and d is None:
             d = dtypes.get_default_dtype()
     target = dtypes.of(d).np if d is not None else dtypes.of(source.dtype.newbyteorder("=")).np
-    if target.kind in "biu" and source.dtype.kind in "fc" and target.kind != "b":
-        with np.errstate(invalid="ignore"):
-            return np.array(source, dtype=target, order="C")
-    return np.array(source, dtype=target, order="C")
+    if target.kind in "iu" and source.dtype.kind in "fciu" and source.size:
+        if source.dtype.kind == "c":
+            raise TypeError(f"must be real numbers for dtype {dtypes.of(target)}, not complex")
+        if not isinstance(data, Tensor | np.ndarray):
+            for extreme in (source.min(), source.max()):
+                dtypes.scalar(extreme.item(), target)
+    elif target.kind == "f" and source.dtype.kind == "c" and not isinstance(data, Tensor):
+        raise TypeError(f"must be real numbers for dtype {dtypes.of(target)}, not complex")
+    return thread.modes.quietly(np.array, source, dtype=target, order="C")
 
 
 def _plain(data: Any) -> Any:
@@ -113,6 +123,11 @@ def tensor(
     return leaf(_array(data, dtype), requires_grad)
 
 
+def is_tensor(obj: Any) -> bool:
+    """True for tensors."""
+    return isinstance(obj, Tensor)
+
+
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """`data` as a tensor, sharing memory with an array or tensor of the right dtype."""
     check_device(device)
@@ -121,6 +136,14 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     if isinstance(data, np.ndarray) and (dtype is None or dtypes.of(dtype).np == data.dtype):
         return from_numpy(data)
     return leaf(_array(data, dtype))
+
+
+def scalar_tensor(
+    s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """A 0-d tensor of the default dtype."""
+    check_device(device)
+    return leaf(dtypes.scalar(s, _np(dtype)), requires_grad)
 
 
 def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
@@ -209,7 +232,7 @@ def full(
     check_device(device)
     value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
     d = dtypes.number_dtype(value) if dtype is None else dtypes.of(dtype).np
-    return leaf(np.full(parse_size("full", (size,)), value, d), requires_grad)
+    return leaf(np.full(parse_size("full", (size,)), dtypes.scalar(value, d)), requires_grad)
 
 
 def eye(
@@ -218,7 +241,8 @@ def eye(
 ) -> Tensor:  # fmt: skip
     """The identity matrix with n rows and m (default n) columns."""
     check_device(device)
-    return leaf(np.eye(n, m, dtype=_np(dtype)), requires_grad)
+    rows, columns = parse_size("eye", (n, n if m is None else m))
+    return leaf(np.eye(rows, columns, dtype=_np(dtype)), requires_grad)
 
 
 def arange(
@@ -230,20 +254,28 @@ def arange(
     if end is None:
         start, end = 0, start
     start, end, step = (x.item() if isinstance(x, Tensor) else x for x in (start, end, step))
-    if step == 0:
-        raise RuntimeError("step must be nonzero")
-    if (end - start) * step < 0:
-        raise RuntimeError(
-            f"upper bound and lower bound inconsistent with step sign: {start}, {end}, {step}"
-        )
     if dtype is None:
         floating = any(isinstance(x, float) for x in (start, end, step))
         dtype = dtypes.get_default_dtype() if floating else dtypes.int64
     d = dtypes.of(dtype).np
-    count = max(0, int(np.ceil((end - start) / step)))
-    if d.kind == "f":
-        return leaf((start + step * np.arange(count, dtype=np.float64)).astype(d), requires_grad)
-    return leaf(np.arange(start, end, step).astype(d), requires_grad)
+    if step == 0 or (d.kind in "iu" and int(step) == 0):
+        raise RuntimeError("step must be nonzero")
+    if not (math.isfinite(start) and math.isfinite(end)):
+        raise RuntimeError(f"unsupported range: {start} -> {end}")
+    if (end - start) * step < 0:
+        raise RuntimeError(
+            f"upper bound and lower bound inconsistent with step sign: {start}, {end}, {step}"
+        )
+    if d == dtypes.I64:
+        start, end, step = int(start), int(end), int(step)
+        count = -((start - end) // step)
+    else:
+        count = math.ceil((end - start) / step)
+    if d.kind in "iu":
+        values = int(start) + int(step) * np.arange(max(0, count))
+    else:
+        values = start + step * np.arange(max(0, count), dtype=np.float64)
+    return leaf(values.astype(d), requires_grad)
 
 
 def linspace(
@@ -252,80 +284,97 @@ def linspace(
 ) -> Tensor:  # fmt: skip
     """`steps` evenly spaced values from start to end, both included."""
     check_device(device)
+    return leaf(_evenly(start, end, steps, dtype), requires_grad)
+
+
+def logspace(
+    start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """`base` to the powers of `steps` evenly spaced exponents from start to end."""
+    check_device(device)
+    d = _np(dtype)
+    exponents = _evenly(start, end, steps, dtype if d.kind in "iufc" else dtypes.float64)
+    wide = exponents.astype(np.complex128 if d.kind == "c" else np.float64)
+    return leaf(thread.modes.quietly(np.power, base, wide).astype(d), requires_grad)
+
+
+def _evenly(start: Any, end: Any, steps: int, dtype: Any) -> np.ndarray[Any, Any]:
+    """Computed from the nearer end, as in PyTorch, so that both ends are exact."""
     start, end = (x.item() if isinstance(x, Tensor) else x for x in (start, end))
-    return leaf(np.linspace(start, end, steps).astype(_np(dtype)), requires_grad)
+    if steps < 0:
+        raise RuntimeError(f"number of steps must be non-negative, got {steps}")
+    if dtype is None and (isinstance(start, complex) or isinstance(end, complex)):
+        dtype = dtypes.get_default_dtype().to_complex()
+    d = _np(dtype)
+    if d.kind in "iu":
+        start, end = int(start), int(end)
+    if steps < 2:
+        return np.full(steps, start).astype(d)
+    i = np.arange(steps)
+    step = (end - start) / (steps - 1)
+    return np.where(i < steps // 2, start + step * i, end - step * (steps - 1 - i)).astype(d)
 
 
-def _like(t: Tensor, dtype: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
+def _like(
+    name: str, t: Tensor, dtype: Any, device: Any
+) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    check_device(device)
+    check_tensor(name, t)
     return t._data.shape, t._data.dtype if dtype is None else dtypes.of(dtype).np
 
 
 def zeros_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:  # fmt: skip
     """Zeros in the shape and dtype of `input`."""
-    check_device(device)
-    return leaf(np.zeros(*_like(input, dtype)), requires_grad)
+    return leaf(np.zeros(*_like("zeros_like", input, dtype, device)), requires_grad)
 
 
 def ones_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:  # fmt: skip
     """Ones in the shape and dtype of `input`."""
-    check_device(device)
-    return leaf(np.ones(*_like(input, dtype)), requires_grad)
+    return leaf(np.ones(*_like("ones_like", input, dtype, device)), requires_grad)
 
 
 def empty_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:  # fmt: skip
     """Uninitialised memory in the shape and dtype of `input`."""
-    check_device(device)
-    return leaf(np.empty(*_like(input, dtype)), requires_grad)
+    return leaf(np.empty(*_like("empty_like", input, dtype, device)), requires_grad)
 
 
 def full_like(
     input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None,
-    requires_grad: bool = False,
+    requires_grad: bool = False, memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
     """`fill_value` in the shape and dtype of `input`."""
-    check_device(device)
-    shape, d = _like(input, dtype)
-    return leaf(np.full(shape, fill_value, d), requires_grad)
+    shape, d = _like("full_like", input, dtype, device)
+    value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
+    return leaf(np.full(shape, dtypes.scalar(value, d)), requires_grad)
 
 
-@method("new_zeros")
-def _new_zeros(self: Tensor, *size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Zeros of the given shape in this tensor's dtype."""
-    return zeros(*size, dtype=dtype or self.dtype, requires_grad=requires_grad)
+def _attach_new_forms() -> None:
+    def new_form(make: Any, name: str) -> Any:
+        def new(self: Tensor, *args: Any, dtype: Any = None, **options: Any) -> Tensor:
+            return make(*args, dtype=dtype or self.dtype, **options)
+
+        new.__name__ = new.__qualname__ = name
+        new.__doc__ = f"Like :func:`{make.__name__}`, in this tensor's dtype."
+        return new
+
+    for make in (zeros, ones, empty, full, tensor):
+        method(f"new_{make.__name__}")(new_form(make, f"new_{make.__name__}"))
 
 
-@method("new_ones")
-def _new_ones(self: Tensor, *size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Ones of the given shape in this tensor's dtype."""
-    return ones(*size, dtype=dtype or self.dtype, requires_grad=requires_grad)
-
-
-@method("new_full")
-def _new_full(self: Tensor, size: Any, fill_value: Any, *, dtype: Any = None) -> Tensor:
-    """`fill_value` of the given shape in this tensor's dtype."""
-    return full(size, fill_value, dtype=dtype or self.dtype)
-
-
-@method("new_empty")
-def _new_empty(self: Tensor, *size: Any, dtype: Any = None) -> Tensor:
-    """Uninitialised memory of the given shape in this tensor's dtype."""
-    return empty(*size, dtype=dtype or self.dtype)
-
-
-@method("new_tensor")
-def _new_tensor(self: Tensor, data: Any, *, dtype: Any = None) -> Tensor:
-    """A new tensor of `data` in this tensor's dtype."""
-    return tensor(data, dtype=dtype or self.dtype)
-
+_attach_new_forms()
 
 for _f in (
-    tensor, as_tensor, from_numpy, zeros, ones, empty, full, eye, arange, linspace,
-    zeros_like, ones_like, empty_like, full_like,
+    tensor, as_tensor, from_numpy, scalar_tensor, zeros, ones, empty, full, eye, arange, linspace,
+    logspace, zeros_like, ones_like, empty_like, full_like, is_tensor,
 ):  # fmt: skip
     EXPORTS[_f.__name__] = _f

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -9,6 +11,7 @@ import numpy as np
 
 from . import dtypes
 from .dtypes import BOOL, F32, F64
+from .ir.graph import Graph
 
 _ndarray = np.ndarray
 Array = np.ndarray[Any, Any]
@@ -131,8 +134,54 @@ def constant(x: float, d: np.dtype[Any]) -> Array:
     return a
 
 
+#: Elements from which on a compiled kernel, with its threads, beats NumPy.
+LARGE = 32768
+# Seconds of NumPy time on large arrays after which kernels pay: looking for one loads the native
+# runtime; making one takes a compilation, and the first of a process an import of Numba.
+_LOOK, _COMPILE, _FIRST_COMPILE = 0.05, 0.15, 1.0
+_numpy_seconds = 0.0
+
+
+class Hot:
+    """A pointwise function of large arrays: NumPy until a kernel is at hand or has paid off."""
+
+    __slots__ = ("_graph", "_kernels", "reference")
+
+    def __init__(
+        self, reference: Callable[..., Any], graph: Callable[[list[np.dtype[Any]]], Graph]
+    ) -> None:
+        self.reference = reference  # returns an array or a tuple of them
+        self._graph = graph  # from the dtypes of the operands
+        self._kernels: dict[Any, Any] = {}  # by dtypes: [kernel or None, seconds of NumPy time]
+
+    def __call__(self, *arrays: Array) -> Any:
+        """The outputs, as a list from the kernel or whatever the reference returns."""
+        global _numpy_seconds
+        key = tuple([a.dtype for a in arrays])
+        entry = self._kernels.get(key)
+        if entry is None:
+            entry = self._kernels[key] = [None, 0.0]
+        if _numpy_seconds > _LOOK:
+            kernel = entry[0]
+            if kernel is None:
+                from .codegen.pointwise import PointwiseKernel  # loads the native runtime
+
+                kernel = entry[0] = PointwiseKernel(self._graph(list(key)))
+            if kernel.supported:
+                pays = _COMPILE if "numba" in sys.modules else _FIRST_COMPILE
+                outs = kernel.run(arrays, may_compile=entry[1] > pays)
+                if outs is not None:
+                    return outs
+        start = time.perf_counter()
+        result = self.reference(*arrays)
+        spent = time.perf_counter() - start
+        entry[1] += spent
+        _numpy_seconds += spent
+        return result
+
+
 def pointwise(
-    reference: Callable[..., Any], rule: DtypeRule, arity: int
+    reference: Callable[..., Any], rule: DtypeRule, arity: int, hot: Hot
 ) -> Callable[..., Array]:
     """The eager evaluation of one elementwise op: dtype rules around its NumPy reference."""
 
@@ -142,7 +191,11 @@ def pointwise(
             operands = [xs[0], *(cast_operand(x, compute) for x in xs[1:])]
         else:
             operands = [cast_operand(x, compute) for x in xs]
-        r = as_array(reference(*operands))
+        if any(x.__class__ is _ndarray and x.size >= LARGE for x in operands):
+            r = hot(*[x if x.__class__ is _ndarray else np.array(x, compute) for x in operands])
+            r = r[0] if r.__class__ is list else r
+        else:
+            r = as_array(reference(*operands))
         return r if r.dtype is out else r.astype(out)
 
     if rule.condition or "f" not in rule.kinds:
@@ -153,6 +206,9 @@ def pointwise(
     def unary(x: Array) -> Array:
         d = x.dtype
         if d is F32 or d is F64:
+            if x.size >= LARGE:
+                r = hot(x)
+                return r[0] if r.__class__ is list else r
             r = reference(x)
             return r if r.__class__ is _ndarray else np.asarray(r)
         return general(x)
@@ -168,6 +224,9 @@ def pointwise(
                     y = constant(y, d)
                 else:
                     return general(x, y)
+                if x.size >= LARGE or y.size >= LARGE:
+                    r = hot(x, y)
+                    return r[0] if r.__class__ is list else r
                 r = reference(x, y)
                 return r if r.__class__ is _ndarray else np.asarray(r)
         return general(x, y)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+import warnings
 from typing import Any
 
 import numpy as np
@@ -61,12 +63,11 @@ def keep_original(target: Tensor, value: Tensor, since: int) -> None:
         node = stack.pop()
         if not isinstance(node, OpNode) or node._sequence_nr() <= since:
             continue
-        for i, s in enumerate(node.saved or ()):
-            if isinstance(s, Tensor) and (s is target or s._counter is target._counter is not None):
-                data = s._data
-                copy = wrap(data.copy() if data.__class__ is _ndarray else data, s._requires_grad)
-                copy._node, copy._nr = s._node, s._nr
-                node.saved[i], node.versions[i] = copy, 0  # type: ignore[index]
+        for i, counter in enumerate(node.counters):
+            if counter is not None and counter is target._counter and node.saved:
+                data = node.saved[i]
+                node.saved[i] = data.copy() if data.__class__ is _ndarray else data
+                node.counters[i] = [node.versions[i] if node.versions else 0]
         stack.extend(e[0] for e in node.edges if e is not None)
 
 
@@ -156,6 +157,36 @@ def _rebase(target: Tensor, value: Tensor) -> None:
     refresh(target)
 
 
+def modify(
+    fn: Callable[..., None], changed: Sequence[Tensor], read: Sequence[Tensor], *options: Any
+) -> None:
+    """Call ``fn(*changed, *read, *options)``, which changes the first ones by in-place operators.
+
+    `fn` gets plain arrays where there are some, which costs no op call, and tensors elsewhere
+    (views, tracers), so it must be written with operators that both have: ``p -= g * lr``.
+    For use where no gradient is recorded.
+    """
+    arrays = []
+    for t in changed:
+        data = t._data
+        if data.__class__ is not _ndarray or t._view is not None or t._counter is INFERENCE:
+            fn(*changed, *read, *options)
+            return
+        arrays.append(data)
+    for t in read:
+        arrays.append(t._data)
+        if t._data.__class__ is not _ndarray:
+            fn(*changed, *read, *options)
+            return
+    thread.modes.quietly(fn, *arrays, *options)
+    for t in changed:
+        counter = t._counter
+        if counter is None:
+            t._counter = [1]
+        else:
+            counter[0] += 1
+
+
 def assign_out(out: Any, result: Tensor, name: str) -> Tensor:
     """The ``out=`` argument: resize and store; gradients are refused as in PyTorch."""
     if isinstance(out, tuple | list):
@@ -170,9 +201,13 @@ def assign_out(out: Any, result: Tensor, name: str) -> Tensor:
     if out._data.shape != result._data.shape:
         check_cast(result._data.dtype, out._data.dtype)
         if out.numel():
-            raise RuntimeError(
-                f"{name}(): out has shape {tuple(out.shape)}, the result "
-                f"{tuple(result.shape)}; pass an empty or a fitting out"
+            warnings.warn(
+                f"An output with one or more elements was resized since it had shape "
+                f"{list(out.shape)}, which does not match the required output shape "
+                f"{list(result.shape)}. This behavior is deprecated; pass an empty or a fitting "
+                f"out to {name}().",
+                UserWarning,
+                stacklevel=3,
             )
         out._data = np.empty(result._data.shape, out._data.dtype)
     assign(out, wrap(result._data), f"{name}(out=)")

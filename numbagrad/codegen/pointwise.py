@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..ir.graph import Graph
-from ..runtime import compiler
+from ..runtime import compiler, memory
 from ..runtime.executor import Binding, Program, Step
 from . import loops, scalar
 from .source import pointwise_source
@@ -25,8 +25,22 @@ class PointwiseKernel:
     """One pointwise graph, compiled at most once per loop layout."""
 
     def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self.supported = all(scalar.supported(e) for e in graph.eqns) and not graph.consts
+        computed = {v for e in graph.eqns for v in e.outputs}
+        #: What the kernel writes; outputs that are inputs are handed back as they are.
+        self.stored = tuple(dict.fromkeys(v for v in graph.outputs if v in computed))
+        self.graph = Graph(graph.inputs, graph.eqns, self.stored)
+        inputs = list(graph.inputs)
+        self._returns = [
+            (True, self.stored.index(v)) if v in computed else (False, inputs.index(v))
+            for v in graph.outputs
+            if v in computed or v in inputs
+        ]
+        self.supported = (
+            bool(self.stored)
+            and not graph.consts
+            and len(self._returns) == len(graph.outputs)
+            and all(scalar.supported(e) for e in graph.eqns)
+        )
         self._addresses: dict[loops.Layout, int] = {}
         self._programs: dict[Any, tuple[Program, tuple[int, ...]]] = {}
 
@@ -34,7 +48,7 @@ class PointwiseKernel:
         return pointwise_source(self.graph, layout)
 
     def run(self, arrays: Sequence[Array], *, may_compile: bool) -> list[Array] | None:
-        """The outputs for these inputs; None if the kernel is neither at hand nor compilable now."""
+        """The outputs for these inputs; None if the kernel is not at hand and may not be made."""
         key = tuple([(a.shape, a.strides) for a in arrays])
         found = self._programs.get(key)
         if found is None:
@@ -45,15 +59,15 @@ class PointwiseKernel:
                 self._programs.clear()
             found = self._programs[key] = planned
         program, shape = found
-        outs = [np.empty(shape, v.dtype) for v in self.graph.outputs]  # type: ignore[union-attr]
+        outs = [memory.empty(shape, v.dtype) for v in self.stored]
         program.run((*arrays, *outs))
-        return outs
+        return [outs[i] if stored else arrays[i] for stored, i in self._returns]
 
     def _plan(
         self, arrays: Sequence[Array], may_compile: bool
     ) -> tuple[Program, tuple[int, ...]] | None:
         shape = np.broadcast_shapes(*[a.shape for a in arrays])
-        outputs = [v.dtype for v in self.graph.outputs]  # type: ignore[union-attr]
+        outputs = [v.dtype for v in self.stored]
         strides = [loops.broadcast_strides(a.shape, a.strides, shape) for a in arrays]
         strides += [_dense_strides(shape, d.itemsize) for d in outputs]
         nest = loops.collapse(shape, strides)

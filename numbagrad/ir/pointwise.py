@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ..eager import Hot
 from .graph import Graph, Var
 from .trace import trace
 
@@ -58,11 +59,9 @@ def numpy_source(graph: Graph, d: np.dtype[Any]) -> tuple[str, dict[str, Any]]:
     return "\n".join(lines) + "\n", scope
 
 
-def vjp_kernel(
-    op: Any, saved_for: int, mask: int, arrays: Sequence[Any]
-) -> Callable[..., tuple[Any, ...]]:
+def vjp_kernel(op: Any, saved_for: int, mask: int, arrays: Sequence[Any]) -> Hot:
     """The rules of `op` as one function of plain arrays."""
     graph = vjp_graph(op, saved_for, mask, [a.dtype for a in arrays])
     source, scope = numpy_source(graph, arrays[0].dtype)
     exec(compile(source, f"<backward of {op.name}>", "exec"), scope)
-    return scope["kernel"]
+    return Hot(scope["kernel"], lambda dtypes: vjp_graph(op, saved_for, mask, dtypes))

@@ -400,6 +400,11 @@ imag_part = primitive(
 )  # fmt: skip
 
 
+def to_floating(x: Tensor) -> Tensor:
+    """Integers and bools in the default floating dtype, other tensors as they are."""
+    return to_dtype(x, dtypes.get_default_dtype().np) if x._data.dtype.kind in "biu" else x
+
+
 def number_like(x: Tensor, value: Any) -> Tensor:
     """A number as a 0-d tensor of the dtype of `x`, so that it does not promote anything."""
     return wrap(dtypes.scalar(value, x._data.dtype))

@@ -19,7 +19,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 #: The public functions of the package by name.
 EXPORTS: dict[str, Callable[..., Any]] = {}
-_NUMBERS = (bool, int, float, complex)
+#: What counts as a number next to tensors.
+NUMBERS = (bool, int, float, complex)
 
 
 def operand(name: str, x: Any) -> Any:
@@ -28,11 +29,11 @@ def operand(name: str, x: Any) -> Any:
     Raises:
         TypeError: anything else.
     """
-    if isinstance(x, Tensor) or x.__class__ in _NUMBERS:
+    if isinstance(x, Tensor) or x.__class__ in NUMBERS:
         return x
     if isinstance(x, np.generic):
         return x.item()
-    if isinstance(x, _NUMBERS):
+    if isinstance(x, NUMBERS):
         return x
     raise TypeError(
         f"{name}(): argument must be Tensor or Number, not {type(x).__name__}; "
@@ -163,11 +164,11 @@ def _binary(op: Op) -> Callable[..., Tensor]:
     return fn
 
 
-_OPERANDS = frozenset((Tensor, *_NUMBERS))  # by exact class: the fast test
+_OPERANDS = frozenset((Tensor, *NUMBERS))  # by exact class: the fast test
 
 
 def _known(x: Any) -> bool:
-    return x.__class__ in _OPERANDS or isinstance(x, (Tensor, *_NUMBERS, np.generic))
+    return x.__class__ in _OPERANDS or isinstance(x, (Tensor, *NUMBERS, np.generic))
 
 
 def publish_operators(

@@ -11,7 +11,7 @@ from ..inplace import assign, check_mutable
 from ..tensor import Tensor, method, wrap
 from . import elementwise as E
 from . import view as V
-from .export import check_tensor, public
+from .export import NUMBERS, check_tensor, public
 from .registry import broadcast_shapes, primitive
 from .view import wrap_dim
 
@@ -25,7 +25,7 @@ def _at(dim: int, index: Any) -> Any:
 
 
 take_rows = primitive(
-    "index_select", lambda x, index, dim: np.take(x, index, axis=dim),
+    "index_select", lambda x, index, dim: np.asarray(np.take(x, index, axis=dim)),
     lambda x, index, dim: ((*x.shape[:dim], *index.shape, *x.shape[dim + 1 :]), x.dtype),
     inputs=("x", "index"),
     grad=(lambda g, index, x_shape, dim: add_rows(g, index, shape=x_shape, dim=dim), None),
@@ -110,6 +110,37 @@ put_along = primitive(
     ),
     doc="x with elements along a dimension replaced by y, at the places of an index tensor.",
 )  # fmt: skip
+
+
+_UFUNCS = {"prod": np.multiply, "amax": np.maximum, "amin": np.minimum}
+
+
+def _scatter_reduce(x: Any, index: Any, y: Any, *, dim: int, reduce: str) -> Any:
+    r = x.copy()
+    _UFUNCS[reduce].at(r, _along(index, dim), y)
+    return r
+
+
+def _scatter_reduce_grad(
+    g: Tensor, x: Tensor, index: Tensor, y: Tensor, out: Tensor, dim: int, reduce: str
+) -> tuple[Tensor, None, Tensor]:
+    if reduce == "prod":
+        # Exact where no factor is zero; PyTorch, too, treats zeros apart.
+        weighted = g * E.conj(out)
+        return weighted / E.conj(x), None, gather_(weighted, index, dim=dim) / E.conj(y)
+    # Ties share the gradient.
+    own = E.to_dtype(E.eq(x, out), g._data.dtype)
+    others = E.to_dtype(E.eq(y, gather_(out, index, dim=dim)), g._data.dtype)
+    ties = own + scatter_add_zeros(others, index, shape=tuple(x._data.shape), dim=dim)
+    share = g / ties
+    return own * share, None, others * gather_(share, index, dim=dim)
+
+
+scatter_reduce_ = primitive(
+    "scatter_reduce", _scatter_reduce, lambda x, index, y, dim, reduce: (x.shape, x.dtype),
+    inputs=("x", "index", "y"), grad=_scatter_reduce_grad,
+    doc="x with elements of y multiplied in, or their extremum taken, at the places of an index.",
+)  # fmt: skip
 sort_order = primitive(
     "argsort",
     lambda x, dim, descending: _argsort(x, dim, descending),
@@ -169,9 +200,18 @@ def _checked(index: Tensor, extent: int, dim: int) -> Tensor:
     return E.where(E.lt(index, 0), E.add(index, extent), E.to_dtype(index, dtypes.I64))
 
 
+def _is_nested(index: Any) -> bool:
+    """A list that holds more than numbers counts as a tuple, as it once did in NumPy."""
+    return (
+        isinstance(index, list)
+        and len(index) < 32
+        and any(i is None or isinstance(i, Tensor | list | tuple | slice | type(...)) for i in index)
+    )
+
+
 def _parse(x: Tensor, index: Any) -> _Advanced:
     """Split an index into what a view can do and what needs index tensors."""
-    items = list(index) if isinstance(index, tuple) else [index]
+    items = list(index) if isinstance(index, tuple) or _is_nested(index) else [index]
     shape = x._data.shape
     expanded: list[Any] = []
     consumed = 0
@@ -182,13 +222,10 @@ def _parse(x: Tensor, index: Any) -> _Advanced:
             continue
         consumed += item.ndim if isinstance(item, Tensor) and item._data.dtype.kind == "b" else 1
     ellipses = [i for i, e in enumerate(expanded) if e is Ellipsis]
-    if len(ellipses) > 1:
-        raise IndexError("an index can only have a single ellipsis ('...')")
     if consumed > len(shape):
         raise IndexError(f"too many indices for tensor of dimension {len(shape)}")
-    if ellipses:
-        i = ellipses[0]
-        expanded[i : i + 1] = [slice(None)] * (len(shape) - consumed)
+    for i in reversed(ellipses):  # the first one takes all that is left
+        expanded[i : i + 1] = [slice(None)] * (len(shape) - consumed if i == ellipses[0] else 0)
     basic: list[Any] = []
     tensors: dict[int, Tensor] = {}
     axis = 0  # of x
@@ -279,7 +316,7 @@ def _normalised(item: Any) -> Any:
         return wrap(array.astype(np.int64) if array.dtype.kind in "iu" else array)
     if hasattr(item, "__index__"):
         return item.__index__()
-    raise TypeError(
+    raise IndexError(
         "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid "
         f"indices (got {type(item).__name__})"
     )
@@ -322,8 +359,14 @@ def _merged(x: Tensor, order: tuple[int, ...], place: int, count: int) -> Tensor
 def setitem(self: Tensor, index: Any, value: Any) -> None:
     """``x[index] = value``: changes the storage; gradients flow to the value and the rest."""
     check_mutable(self, "__setitem__")
+    given = value
     if not isinstance(value, Tensor):
-        value = wrap(np.asarray(value, self._data.dtype))
+        if not isinstance(value, NUMBERS):
+            raise TypeError(
+                f"can't assign a {type(value).__name__} to a tensor of {self.dtype}; "
+                "convert it with ng.tensor(...)"
+            )
+        value = E.number_like(self, value)
     mask = index if isinstance(index, Tensor) and index._data.dtype.kind == "b" else None
     if mask is not None and mask._data.shape == self._data.shape and value.numel() == 1:
         value = V.reshape(E.to_dtype(value, self._data.dtype), ())
@@ -340,6 +383,11 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
             value = V.slice_(value, index=(0,))
         assign(target, V.expand_to(value, _fits(value, shape)), "__setitem__")
         return
+    if isinstance(given, Tensor) and given._data.dtype is not self._data.dtype:
+        raise RuntimeError(
+            f"Index put requires the source and destination dtypes match, got {self.dtype} for the "
+            f"destination and {given.dtype} for the source; convert it with .to({self.dtype})"
+        )
     index_put_(target, parsed.tensors, value, accumulate=False)
 
 
@@ -436,6 +484,8 @@ def take(input: Tensor, index: Tensor) -> Tensor:
 
 def _check_gather(name: str, x: Tensor, dim: int, index: Tensor) -> tuple[int, Tensor]:
     index = _index_dtype(name, index)
+    if index.numel() == 0:
+        return wrap_dim(dim, x.ndim), E.to_dtype(index, dtypes.I64)
     if max(x.ndim, 1) != max(index.ndim, 1):
         raise RuntimeError(
             f"Index tensor must have the same number of dimensions as input tensor: got "
@@ -465,6 +515,9 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
     """out[i][j] = input[index[i][j]][j] for dim 0, and so on for other dimensions."""
     x = check_tensor("gather", input)
     d, index = _check_gather("gather", x, dim, index)
+    if index.numel() == 0:
+        return V.reshape(V.slice_(V.reshape(x, (x.numel(),)), index=(slice(0, 0),)),
+                         index._data.shape)  # fmt: skip
     if x.ndim == 0:
         return V.reshape(V.expand_to(x, tuple(index._data.shape)), tuple(index._data.shape))
     if index.ndim == 0:
@@ -476,82 +529,201 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """Like gather, with the other dimensions broadcast; without `dim` over the flattened tensor."""
     if dim is None:
-        return gather(V.reshape(input, (input.numel(),)), 0, V.reshape(indices, (indices.numel(),)))
+        indices = V.reshape(indices, (indices.numel(),))
+        return gather(V.reshape(input, (input.numel(),)), 0, _checked(indices, input.numel(), 0))
     d = wrap_dim(dim, input.ndim)
     a, b = list(input._data.shape), list(indices._data.shape)
     a[d] = b[d] = 1
     common = broadcast_shapes(tuple(a), tuple(b))
     x = V.expand_to(input, (*common[:d], input._data.shape[d], *common[d + 1 :]))
     i = V.expand_to(indices, (*common[:d], indices._data.shape[d], *common[d + 1 :]))
+    i = _checked(i, input._data.shape[d], d)
     return gather(x, d, i)
 
 
-@public(inplace=True)
+@public(inplace=True, out=True)
 def scatter(
     input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None,
     reduce: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """A copy with the elements of `src` (or one value) stored where `index` says."""
+    """A copy with the elements of `src` (or one value) stored where `index` says.
+
+    With `reduce` ("add" or "multiply") they are added to or multiplied with what is there.
+    """
     x = check_tensor("scatter", input)
-    d, index = _check_scatter("scatter", x, dim, index)
-    if src is None or not isinstance(src, Tensor):
-        number = value if src is None else src
-        src = wrap(np.full(index._data.shape, number, x._data.dtype))
-    if reduce == "add":
-        return scatter_add(x, dim, index, src)
+    d, index = _check_scatter("scatter", x, dim, index, src)
+    if not isinstance(src, Tensor):
+        number = E.number_like(x, value if src is None else src)
+        src = V.expand_to(number, tuple(index._data.shape))
     if reduce is not None:
-        raise RuntimeError(f"scatter: reduce must be 'add' or None, got {reduce!r}")
+        if reduce not in ("add", "multiply"):
+            raise RuntimeError(f"reduce argument must be either add or multiply, got {reduce!r}")
+        return _accumulated(x, d, index, src, "sum" if reduce == "add" else "prod")
     if src._data.dtype is not x._data.dtype:
-        raise RuntimeError("scatter(): Expected self.dtype to be equal to src.dtype")
-    part = V.slice_(src, index=tuple(slice(0, s) for s in index._data.shape))
-    if x.ndim == 0:
-        return V.reshape(put_along(V.reshape(x, (1,)), V.reshape(index, (1,)),
-                                   V.reshape(part, (1,)), dim=0), ())  # fmt: skip
-    return put_along(x, index, part, dim=d)
+        raise RuntimeError(
+            f"scatter(): Expected self.dtype to be equal to src.dtype, got {x.dtype} and {src.dtype}"
+        )
+    x1, i1, s1 = (_at_least_1d(t) for t in (x, index, src))
+    return V.reshape(put_along(x1, i1, _part(s1, i1), dim=d), tuple(x._data.shape))
 
 
-def _check_scatter(name: str, x: Tensor, dim: int, index: Tensor) -> tuple[int, Tensor]:
-    return _check_gather(name, x, dim, index)
+def _at_least_1d(x: Tensor) -> Tensor:
+    return x if x.ndim else V.reshape(x, (1,))
 
 
-@public(inplace=True)
+def _part(src: Tensor, index: Tensor) -> Tensor:
+    """The corner of `src` that the index covers."""
+    return V.slice_(src, index=tuple(slice(0, s) for s in index._data.shape))
+
+
+def _check_scatter(
+    name: str, x: Tensor, dim: int, index: Tensor, src: Any
+) -> tuple[int, Tensor]:
+    if isinstance(src, Tensor) and check_tensor(name, index, "index", 3).numel():
+        fits = index.ndim == src.ndim or index.ndim + src.ndim == 1
+        if not fits or any(a > b for a, b in zip(index._data.shape, src._data.shape)):
+            raise RuntimeError(
+                f"{name}(): Expected index {list(index.shape)} to be no larger than src "
+                f"{list(src.shape)} in any dimension"
+            )
+    d, index = _check_gather(name, x, dim, index)
+    if index.numel() == 0:  # nothing to store, whatever its shape
+        index = wrap(np.zeros((0,) * max(x.ndim, 1), np.int64))
+    return d, index
+
+
+def _accumulated(x: Tensor, d: int, index: Tensor, src: Tensor, how: str) -> Tensor:
+    x1, i1, s1 = (_at_least_1d(t) for t in (x, index, src))
+    part = E.to_dtype(_part(s1, i1), x._data.dtype)
+    if how == "sum":
+        r = x1 + scatter_add_zeros(part, i1, shape=tuple(x1._data.shape), dim=d)
+    else:
+        r = scatter_reduce_(x1, i1, part, dim=d, reduce=how)
+    return V.reshape(r, tuple(x._data.shape))
+
+
+@public(inplace=True, out=True)
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """A copy with the elements of `src` added where `index` says."""
     x = check_tensor("scatter_add", input)
-    d, index = _check_scatter("scatter_add", x, dim, index)
-    if x.ndim == 0:
-        return x + V.reshape(src, ())
-    part = V.slice_(src, index=tuple(slice(0, s) for s in index._data.shape))
-    return x + scatter_add_zeros(part, index, shape=tuple(x._data.shape), dim=d)
+    check_tensor("scatter_add", src, "src", 4)
+    d, index = _check_scatter("scatter_add", x, dim, index, src)
+    if src._data.dtype is not x._data.dtype:
+        raise RuntimeError(
+            "scatter_add(): Expected self.dtype to be equal to src.dtype, got "
+            f"{x.dtype} and {src.dtype}"
+        )
+    return _accumulated(x, d, index, src, "sum")
 
 
-@public(inplace=True)
+#: What a place that `include_self=False` overwrites starts from.
+_NEUTRAL = {"sum": 0, "mean": 0, "prod": 1, "amax": -np.inf, "amin": np.inf}
+
+
+@public(inplace=True, out=True)
+def scatter_reduce(
+    input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
+) -> Tensor:
+    """A copy in which elements of `src` are reduced where `index` says.
+
+    `reduce` is "sum", "prod", "mean", "amax" or "amin"; without `include_self` only the elements
+    of `src` take part, and places that none reaches keep their value.
+    """
+    x = check_tensor("scatter_reduce", input)
+    if reduce not in _NEUTRAL:
+        raise RuntimeError(
+            f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce!r}"
+        )
+    d, index = _check_scatter("scatter_reduce", x, dim, index, src)
+    if index.numel() == 0:
+        return V.clone(x)
+    ones = wrap(np.ones(_at_least_1d(index)._data.shape, np.int64))
+    count = scatter_add_zeros(ones, _at_least_1d(index),
+                              shape=tuple(_at_least_1d(x)._data.shape), dim=d)  # fmt: skip
+    count = V.reshape(count, tuple(x._data.shape))
+    if not include_self:
+        start = E.where(E.gt(count, 0), E.number_like(x, _neutral(reduce, x)), x)
+    else:
+        start, count = x, E.add(count, 1)
+    if reduce == "mean":
+        total = _accumulated(start, d, index, src, "sum")
+        count = E.where(E.eq(count, 0), E.number_like(count, 1), count)
+        if x._data.dtype.kind in "biu":
+            return E.to_dtype(E.floor_divide(total, count), x._data.dtype)
+        return total / E.to_dtype(count, x._data.dtype)
+    return _accumulated(start, d, index, src, reduce)
+
+
+def _neutral(reduce: str, x: Tensor) -> Any:
+    value = _NEUTRAL[reduce]
+    if np.isinf(value) and x._data.dtype.kind in "iu":
+        limits = np.iinfo(x._data.dtype)
+        return limits.max if value > 0 else limits.min
+    return value > 0 if x._data.dtype.kind == "b" and np.isinf(value) else value
+
+
+def _rows(name: str, input: Tensor, dim: int, index: Tensor) -> tuple[Tensor, int, Tensor]:
+    """The arguments of the ops that take slices along a dimension; a 0-d tensor as one slice."""
+    x = _at_least_1d(check_tensor(name, input))
+    d = wrap_dim(dim, x.ndim)
+    if _index_dtype(name, index).ndim > 1:
+        raise IndexError(f"{name}(): Index is supposed to be a vector, got {index.ndim}-D")
+    flat = V.reshape(index, (index.numel(),))
+    return x, d, _checked(flat, x._data.shape[d], d)
+
+
+def _check_slices(name: str, x: Tensor, d: int, index: Tensor, source: Tensor) -> Tensor:
+    check_tensor(name, source, "source", 4)
+    if source.ndim == 0 and x.ndim == 1:
+        source = V.reshape(source, (1,))
+    if source._data.dtype is not x._data.dtype:
+        raise RuntimeError(
+            f"{name}(): self ({x.dtype}) and source ({source.dtype}) expected to have the same dtype"
+        )
+    expected = (*x._data.shape[:d], index.numel(), *x._data.shape[d + 1 :])
+    if tuple(source._data.shape) != expected:
+        raise RuntimeError(
+            f"{name}(): source of shape {list(source.shape)} does not fit: the slices of "
+            f"{list(x.shape)} that the index names have shape {list(expected)}"
+        )
+    return source
+
+
+@public(inplace=True, out=True)
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
     """A copy with slices of `source`, times alpha, added at the given places of a dimension."""
-    d = wrap_dim(dim, check_tensor("index_add", input).ndim)
-    i = _checked(_index_dtype("index_add", index), input._data.shape[d], d)
-    added = add_rows(source if alpha == 1 else source * alpha, i,
-                     shape=tuple(input._data.shape), dim=d)  # fmt: skip
-    return input + added
+    x, d, i = _rows("index_add", input, dim, index)
+    source = _check_slices("index_add", x, d, i, source)
+    if alpha != 1:
+        source = source * E.number_like(x, alpha)
+    r = x + add_rows(source, i, shape=tuple(x._data.shape), dim=d)
+    return V.reshape(r, tuple(input._data.shape))
 
 
-@public(inplace=True)
+@public(inplace=True, out=True)
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """A copy with slices of `source` stored at the given places of a dimension."""
-    d = wrap_dim(dim, check_tensor("index_copy", input).ndim)
-    i = _checked(_index_dtype("index_copy", index), input._data.shape[d], d)
-    return put_rows(input, i, source, dim=d)
+    x, d, i = _rows("index_copy", input, dim, index)
+    source = _check_slices("index_copy", x, d, i, source)
+    return V.reshape(put_rows(x, i, source, dim=d), tuple(input._data.shape))
 
 
-@public(inplace=True)
+@public(inplace=True, out=True)
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
-    """A copy with slices along a dimension filled with a value."""
-    d = wrap_dim(dim, check_tensor("index_fill", input).ndim)
-    i = _checked(_index_dtype("index_fill", index), input._data.shape[d], d)
-    shape = (*input._data.shape[:d], i.numel(), *input._data.shape[d + 1 :])
+    """A copy with slices along a dimension filled with a value, a number or a 0-d tensor."""
+    x, d, i = _rows("index_fill", input, dim, index)
     if not isinstance(value, Tensor):
-        value = wrap(np.asarray(value, input._data.dtype))
-    return put_rows(input, i, V.expand_to(value, shape), dim=d)
+        value = E.number_like(x, value)
+    elif value.ndim:
+        raise RuntimeError(
+            "index_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+            f"{value.ndim} dimension(s)."
+        )
+    n = x._data.shape[d]
+    chosen = add_rows(wrap(np.ones(i.numel(), np.int64)), i, shape=(n,), dim=0)
+    mask = V.reshape(E.gt(chosen, 0), (n, *(1,) * (x.ndim - d - 1)))
+    r = E.where(mask, E.to_dtype(value, x._data.dtype), x)
+    return V.reshape(r, tuple(input._data.shape))
 
 
 @public()
@@ -631,8 +803,11 @@ def topk(
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     """The k-th smallest value along a dimension, and its index."""
     d = wrap_dim(dim, check_tensor("kthvalue", input).ndim)
-    order = sort_order(input, dim=d, descending=False)
-    return _pick(input, order, k - 1, d, keepdim)
+    x = _at_least_1d(input)
+    if not 1 <= k <= x._data.shape[d]:
+        raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {d}")
+    picked = _pick(x, sort_order(x, dim=d, descending=False), k - 1, d, keepdim)
+    return picked if input.ndim else _Sorted(V.reshape(t, ()) for t in picked)
 
 
 def _pick(x: Tensor, order: Tensor, position: int, d: int, keepdim: bool) -> _Sorted:
@@ -648,6 +823,8 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The lower median of everything, or along a dimension with its index; NaN if there is one."""
     x = check_tensor("median", input)
     if dim is None:
+        if x.numel() == 0:
+            return E.number_like(x, np.nan)
         flat = V.reshape(x, (x.numel(),))
         return _median(flat, 0, False)[0]
     return _median(x, wrap_dim(dim, x.ndim), keepdim) if x.ndim else _sorted(x, x, 0)
@@ -667,37 +844,106 @@ def _median(x: Tensor, d: int, keepdim: bool) -> _Sorted:
     return _pick(x, order, (n - 1) // 2, d, keepdim)
 
 
-@public(method=False)
+@public(method=False, out=True)
 def searchsorted(
-    sorted_sequence: Tensor, values: Any, *, right: bool = False, side: str | None = None
-) -> Tensor:
-    """Where values would be inserted in a sorted vector to keep it sorted; int64."""
-    v = values._data if isinstance(values, Tensor) else np.asarray(values)
+    sorted_sequence: Tensor, input: Any, *, out_int32: bool = False, right: bool = False,
+    side: str | None = None, sorter: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """Where values would be inserted in a sorted sequence to keep it sorted.
+
+    With several dimensions, each row of `input` is searched in the same row of the sequence.
+    """
+    sequence = check_tensor("searchsorted", sorted_sequence)._data
+    if side not in (None, "left", "right"):
+        raise RuntimeError(
+            f"searchsorted(): side can only be 'left' or 'right' but got {side!r}"
+        )
+    if right and side == "left":
+        raise RuntimeError(
+            "searchsorted(): side and right can't be set to opposites, got side of left while "
+            "right was True"
+        )
+    values = np.asarray(input._data if isinstance(input, Tensor) else input)
+    if sorter is not None:
+        sequence = np.take_along_axis(sequence, sorter._data, -1)
     where = "right" if right or side == "right" else "left"
-    return wrap(np.asarray(np.searchsorted(sorted_sequence._data, v, where), np.int64))
+    if sequence.ndim == 1:
+        found = np.asarray(np.searchsorted(sequence, values, where))
+    else:
+        if sequence.shape[:-1] != values.shape[:-1]:
+            raise RuntimeError(
+                "searchsorted(): boundaries tensor should be 1 dimension or the first N-1 "
+                "dimensions of boundaries tensor and input value tensor must match, but we got "
+                f"boundaries tensor {list(sequence.shape)} and input value tensor "
+                f"{list(values.shape)}"
+            )
+        found = np.empty(values.shape, np.int64)
+        for row in np.ndindex(sequence.shape[:-1]):
+            found[row] = np.searchsorted(sequence[row], values[row], where)
+    return wrap(found.astype(np.int32 if out_int32 else np.int64, copy=False))
+
+
+@public(method=False, out=True)
+def bucketize(
+    input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False
+) -> Tensor:
+    """The index of the bucket between sorted boundaries that each value falls in."""
+    return searchsorted(boundaries, input, out_int32=out_int32, right=right)
+
+
+def _tuple_or_one(result: list[Tensor]) -> Any:
+    return result[0] if len(result) == 1 else tuple(result)
 
 
 @public()
 def unique(
-    input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False
-) -> Any:
-    """The distinct elements in order, with the inverse indices and counts if asked for."""
-    values, inverse, counts = np.unique(
-        check_tensor("unique", input)._data, return_inverse=True, return_counts=True
-    )
+    input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False,
+    dim: int | None = None,
+) -> Any:  # fmt: skip
+    """The distinct elements (or slices of a dimension) in order; with the place of each element
+    among them and their counts if asked for."""
+    data = check_tensor("unique", input)._data
+    axis = None if dim is None else wrap_dim(dim, input.ndim)
+    values, inverse, counts = np.unique(data, return_inverse=True, return_counts=True, axis=axis)
     result = [wrap(values)]
     if return_inverse:
-        result.append(wrap(inverse.reshape(input._data.shape).astype(np.int64)))
+        result.append(wrap(inverse.reshape(data.shape if axis is None else -1).astype(np.int64)))
     if return_counts:
         result.append(wrap(counts.astype(np.int64)))
-    return result[0] if len(result) == 1 else tuple(result)
+    return _tuple_or_one(result)
+
+
+@public()
+def unique_consecutive(
+    input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
+    """The elements (or slices of a dimension) without those that equal their predecessor."""
+    data = check_tensor("unique_consecutive", input)._data
+    axis = 0 if dim is None else wrap_dim(dim, input.ndim)
+    rows = data.reshape(-1) if dim is None else data
+    moved = np.moveaxis(rows, axis, 0)
+    n = len(moved)
+    fresh = np.ones(n, bool)
+    if n > 1:
+        fresh[1:] = (moved[1:] != moved[:-1]).reshape(n - 1, -1).any(1)
+    starts = np.flatnonzero(fresh)
+    result = [wrap(np.ascontiguousarray(np.compress(fresh, rows, axis)))]
+    if return_inverse:
+        inverse = np.cumsum(fresh) - 1
+        result.append(wrap(inverse.reshape(data.shape) if dim is None else inverse))
+    if return_counts:
+        result.append(wrap(np.diff(np.append(starts, n))))
+    return _tuple_or_one(result)
 
 
 @public()
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     """How often each non-negative int occurs, or the sum of its weights."""
     w = None if weights is None else weights._data
-    r = np.bincount(check_tensor("bincount", input)._data, w, minlength)
+    data = check_tensor("bincount", input)._data
+    if data.ndim != 1 or data.dtype.kind not in "iu" or (data.size and data.min() < 0):
+        raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
+    r = np.bincount(data, w, minlength)
     if weights is not None:
         return wrap(r.astype(np.float32 if weights._data.dtype == np.float32 else np.float64))
     return wrap(r.astype(np.int64))

@@ -250,6 +250,9 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
 @public(inplace=True, out=True)
 def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
     """input + weight * (end - input), computed from the nearer end."""
+    for name, x in (("end", end), ("weight", weight)):
+        if isinstance(x, Tensor) and x._data.dtype is not check_tensor("lerp", input)._data.dtype:
+            raise RuntimeError(f"expected dtype {input.dtype} for `{name}` but got dtype {x.dtype}")
     difference = end - input
     if isinstance(weight, Tensor):
         near = E.lt(E.abs(weight), 0.5)
@@ -300,7 +303,8 @@ def xlogy(input: Any, other: Any) -> Tensor:
 @public(inplace=True, out=True)
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
     """log(x / (1 - x)), with x limited to [eps, 1 - eps] if eps is given."""
-    x = input if eps is None else clamp(input, eps, 1 - eps)
+    x = E.to_floating(input)
+    x = x if eps is None else clamp(x, eps, 1 - eps)
     return E.log(x / (1 - x))
 
 
@@ -331,6 +335,11 @@ def nan_to_num(
 @public(inplace=True, out=True)
 def heaviside(input: Tensor, values: Tensor) -> Tensor:
     """0 below 0, 1 above 0, `values` at 0."""
+    if input._data.dtype is not check_tensor("heaviside", values, "values", 2)._data.dtype:
+        raise RuntimeError(
+            f"heaviside is not yet implemented for tensors with different dtypes: {input.dtype} "
+            f"and {values.dtype}; convert one with .to(dtype)"
+        )
     above = E.to_dtype(input > 0, input._data.dtype)
     return E.where(E.eq(input, 0), values, above)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 from typing import Any, NamedTuple
 
@@ -346,6 +347,8 @@ def norm(
             f"{x.dtype}"
         )
     axes = dims("norm", dim, x.ndim)
+    if p == "nuc":
+        raise RuntimeError("norm: the nuclear norm is not supported; its SVD is planned")
     order = 2.0 if p in ("fro", None) else float(p)
     magnitude = E.abs(x)
     if order == 2:
@@ -379,13 +382,29 @@ def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
 
 
 @public()
-def diff(input: Tensor, n: int = 1, dim: int = -1) -> Tensor:
-    """Differences of neighbours along a dimension, n times."""
+def diff(
+    input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None,
+    append: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """Differences of neighbours along a dimension, n times; for bools, whether they differ."""
     x = check_tensor("diff", input)
+    if x.ndim == 0:
+        raise RuntimeError("diff expects input to be at least one-dimensional")
+    if n < 0:
+        raise RuntimeError(f"order must be non-negative but got {n}")
     d = wrap_dim(dim, x.ndim)
-    for _ in range(n):
-        index = (slice(None),) * d
-        x = V.slice_(x, index=(*index, slice(1, None))) - V.slice_(x, index=(*index, slice(None, -1)))
+    if n == 0:
+        return V.clone(x)
+    parts = [p for p in (prepend, x, append) if p is not None]
+    if len(parts) > 1:
+        from .shape import cat
+
+        x = cat(parts, d)
+    index = (slice(None),) * d
+    minus = E.logical_xor if x._data.dtype.kind == "b" else E.sub
+    for _ in range(builtins.min(n, x._data.shape[d])):
+        x = minus(V.slice_(x, index=(*index, slice(1, None))),
+                  V.slice_(x, index=(*index, slice(0, builtins.max(x._data.shape[d] - 1, 0)))))  # fmt: skip
     return x
 
 

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from ..dispatch import bind
-from ..eager import PROMOTE, DtypeRule, broadcast_shapes, constant, pointwise
+from ..eager import LARGE, PROMOTE, DtypeRule, Hot, broadcast_shapes, constant, pointwise
+from ..ir.graph import Graph
 from ..ir.pointwise import vjp_kernel
+from ..ir.trace import trace
 from ..modes import thread
 from ..tape import OpNode
 from ..tensor import Tensor, wrap
@@ -179,7 +181,7 @@ class Op:
         if kernel is None:
             kernel = vjp_kernel(self, node.mask, mask, arrays)
             self._pointwise_vjps[key] = kernel
-        results = quietly(kernel, *arrays)
+        results = quietly(kernel.reference if data.size < LARGE else kernel, *arrays)
         n = len(node.edges)
         if n == 1:
             r = results[0]
@@ -213,10 +215,13 @@ def elementwise(
         shape = shapes[0] if len(shapes) == 1 else broadcast_shapes(*shapes)
         return shape, dtype.resolve(avals)[1]
 
-    return Op(
+    def graph(operands: list[np.dtype[Any]]) -> Graph:
+        return trace(op, [((), d) for d in operands])
+
+    op = Op(
         name=name,
         inputs=inputs,
-        evaluate=pointwise(reference, dtype, len(inputs)),
+        evaluate=pointwise(reference, dtype, len(inputs), Hot(reference, graph)),
         abstract=abstract,
         rules=(grad,) if callable(grad) else grad,
         doc=doc,
@@ -225,6 +230,7 @@ def elementwise(
         dtype_rule=dtype,
         **facts,
     )
+    return op
 
 
 def primitive(

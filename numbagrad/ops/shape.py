@@ -726,7 +726,7 @@ def to(
 
 def _attach_casts() -> None:
     def caster(d: dtypes.dtype) -> Any:
-        def convert(self: Tensor) -> Tensor:
+        def convert(self: Tensor, memory_format: Any = None) -> Tensor:
             return to_dtype(self, d.np)
 
         convert.__doc__ = f"Converted to {d.name}."

@@ -1,0 +1,180 @@
+"""RMSprop and Adagrad."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..creation import full_like, zeros, zeros_like
+from ..inplace import modify
+from .optimizer import Optimizer, as_number, checked_number, unsupported, with_gradients
+
+
+def _rmsprop(p: Any, count: Any, square: Any, *rest: Any) -> None:
+    *more, g, o = rest
+    rate, alpha = o["lr"], o["alpha"]
+    count += 1
+    if o["maximize"]:
+        g = -g
+    if o["weight_decay"]:
+        g = g + p * o["weight_decay"]
+    square *= alpha
+    square += g * g * (1 - alpha)
+    if o["centered"]:
+        mean = more.pop()
+        mean += (g - mean) * (1 - alpha)
+        spread = (square - mean * mean) ** 0.5 + o["eps"]
+    else:
+        spread = square**0.5 + o["eps"]
+    if o["momentum"] > 0:
+        velocity = more.pop()
+        velocity *= o["momentum"]
+        velocity += g / spread
+        p -= velocity * rate
+    else:
+        p -= g * rate / spread
+
+
+class RMSprop(Optimizer):
+    """RMSprop: the gradient divided by the root of the running mean of its square.
+
+    Args:
+        params: parameters or groups of them.
+        lr: the learning rate.
+        alpha: how much of the running mean is kept per step.
+        eps: added to the denominator.
+        weight_decay: adds ``weight_decay * parameter`` to the gradient.
+        momentum: how much of the last step is added to the next.
+        centered: subtract the square of the running mean: divide by the standard deviation.
+        capturable, foreach: accepted for compatibility; they choose between implementations in
+            PyTorch.
+        maximize: climb instead of descending.
+        differentiable: not supported.
+
+    Raises:
+        ValueError: a negative option.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum: float = 0,
+        centered: bool = False,
+        capturable: bool = False,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        differentiable: bool = False,
+    ) -> None:
+        checked_number("learning rate", lr)
+        checked_number("epsilon value", eps)
+        checked_number("momentum value", momentum)
+        checked_number("weight_decay value", weight_decay)
+        checked_number("alpha value", alpha)
+        unsupported("RMSprop", differentiable=differentiable)
+        options = {
+            "lr": lr,
+            "momentum": momentum,
+            "alpha": alpha,
+            "eps": eps,
+            "centered": centered,
+            "weight_decay": weight_decay,
+            "capturable": capturable,
+            "foreach": foreach,
+            "maximize": maximize,
+            "differentiable": differentiable,
+        }
+        super().__init__(params, options)
+
+    def _update(self, group: dict[str, Any]) -> None:
+        options = {**group, "lr": float(group["lr"])}
+        for p, g in with_gradients(group):
+            state = self.state[p]
+            if not state:
+                state["step"] = zeros(())
+                state["square_avg"] = zeros_like(p)
+                if group["momentum"] > 0:
+                    state["momentum_buffer"] = zeros_like(p)
+                if group["centered"]:
+                    state["grad_avg"] = zeros_like(p)
+            changed = [p, state["step"], state["square_avg"]]
+            if group["momentum"] > 0:
+                changed.append(state["momentum_buffer"])
+            if group["centered"]:
+                changed.append(state["grad_avg"])
+            modify(_rmsprop, changed, (g,), options)
+
+
+def _adagrad(p: Any, count: Any, total: Any, g: Any, o: dict[str, Any]) -> None:
+    count += 1
+    if o["maximize"]:
+        g = -g
+    if o["weight_decay"]:
+        g = g + p * o["weight_decay"]
+    total += g * g
+    rate = o["lr"] / (1 + (as_number(count) - 1) * o["lr_decay"])
+    p -= g * rate / (total**0.5 + o["eps"])
+
+
+class Adagrad(Optimizer):
+    """Adagrad (Duchi et al., 2011): the gradient divided by the root of the sum of its squares.
+
+    Args:
+        params: parameters or groups of them.
+        lr: the learning rate.
+        lr_decay: after n steps the rate is ``lr / (1 + n * lr_decay)``.
+        weight_decay: adds ``weight_decay * parameter`` to the gradient.
+        initial_accumulator_value: where the sum of squares starts.
+        eps: added to the denominator.
+        foreach, fused: accepted for compatibility; they choose between implementations in PyTorch.
+        maximize: climb instead of descending.
+        differentiable: not supported.
+
+    Raises:
+        ValueError: a negative option.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-2,
+        lr_decay: float = 0,
+        weight_decay: float = 0,
+        initial_accumulator_value: float = 0,
+        eps: float = 1e-10,
+        foreach: bool | None = None,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        checked_number("learning rate", lr)
+        checked_number("lr_decay value", lr_decay)
+        checked_number("weight_decay value", weight_decay)
+        checked_number("initial_accumulator_value value", initial_accumulator_value)
+        checked_number("epsilon value", eps)
+        unsupported("Adagrad", differentiable=differentiable)
+        options = {
+            "lr": lr,
+            "lr_decay": lr_decay,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "initial_accumulator_value": initial_accumulator_value,
+            "foreach": foreach,
+            "maximize": maximize,
+            "differentiable": differentiable,
+            "fused": fused,
+        }
+        super().__init__(params, options)
+        for group in self.param_groups:
+            for p in group["params"]:
+                start = full_like(p, group["initial_accumulator_value"])
+                self.state[p] = {"step": zeros(()), "sum": start}
+
+    def _update(self, group: dict[str, Any]) -> None:
+        options = {**group, "lr": float(group["lr"])}
+        for p, g in with_gradients(group):
+            state = self.state[p]
+            modify(_adagrad, (p, state["step"], state["sum"]), (g,), options)

@@ -1,0 +1,210 @@
+"""Optimizer: the base class, which keeps parameters in groups and the state of each."""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ..modes import enable_grad, no_grad
+from ..tensor import Tensor
+
+
+class Optimizer:
+    """The base class of optimizers.
+
+    Args:
+        params: tensors, (name, tensor) pairs, or dictionaries that describe a group each:
+            ``{"params": [...], "lr": 0.1}``.
+        defaults: the options of groups that do not say otherwise.
+
+    Subclasses define `_update(group)`, which changes the parameters of one group.
+
+    Raises:
+        TypeError: `params` is a single tensor, or holds something else than tensors.
+        ValueError: no parameters, a parameter that is not a leaf or in two groups, or a group
+            without a required option.
+    """
+
+    def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
+        if isinstance(params, Tensor):
+            raise TypeError(
+                "params argument given to the optimizer should be an iterable of Tensors or dicts, "
+                f"but got {type(params).__name__}; pass [tensor]"
+            )
+        self.defaults = defaults
+        self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
+        self.param_groups: list[dict[str, Any]] = []
+        groups = list(params)
+        if not groups:
+            raise ValueError("optimizer got an empty parameter list")
+        if not isinstance(groups[0], dict):
+            groups = [{"params": groups}]
+        for group in groups:
+            self.add_param_group(group)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add parameters with options of their own; raises as the constructor does."""
+        if not isinstance(param_group, dict):
+            raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
+        group = dict(param_group)
+        params = group["params"]
+        if isinstance(params, set):
+            raise TypeError(
+                "optimizer parameters need to be organized in ordered collections, but the "
+                "ordering of tensors in sets will change between runs. Please use a list instead."
+            )
+        params = [params] if isinstance(params, Tensor) else list(params)
+        if params and isinstance(params[0], tuple):
+            group["param_names"] = [name for name, _ in params]
+            params = [p for _, p in params]
+        group["params"] = params
+        for p in params:
+            if not isinstance(p, Tensor):
+                raise TypeError(f"optimizer can only optimize Tensors, but one of the params is "
+                                f"{type(p).__name__}")  # fmt: skip
+            if not (p.is_leaf or p.retains_grad):
+                raise ValueError("can't optimize a non-leaf Tensor")
+        for name, default in self.defaults.items():
+            group.setdefault(name, default)
+        known = {id(p) for g in self.param_groups for p in g["params"]}
+        if len({id(p) for p in params}) != len(params):
+            raise ValueError("parameter group contains duplicate parameters")
+        if any(id(p) in known for p in params):
+            raise ValueError("some parameters appear in more than one parameter group")
+        self.param_groups.append(group)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Drop the gradients of all parameters, or set them to zero."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if set_to_none:
+                    p.grad = None
+                elif p.grad is not None:
+                    if p.grad.grad_fn is not None:
+                        p.grad.detach_()
+                    else:
+                        p.grad.requires_grad_(False)
+                    p.grad.zero_()
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Change the parameters by their gradients; those without one stay as they are.
+
+        Args:
+            closure: computes the loss anew, with gradients, and returns it.
+
+        Returns:
+            What the closure returned, else None.
+        """
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        with no_grad():
+            for group in self.param_groups:
+                self._update(group)
+        return loss
+
+    def _update(self, group: dict[str, Any]) -> None:
+        raise NotImplementedError(
+            f"{type(self).__name__} does not define _update(group) or step(closure)"
+        )
+
+    # -- state ------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state by number of the parameter, and the groups with numbers for parameters."""
+        numbers: dict[int, int] = {}
+        groups = []
+        for group in self.param_groups:
+            for p in group["params"]:
+                numbers.setdefault(id(p), len(numbers))
+            described = {k: v for k, v in group.items() if k != "params"}
+            described["params"] = [numbers[id(p)] for p in group["params"]]
+            groups.append(described)
+        return {
+            "state": {numbers[id(p)]: s for p, s in self.state.items()},
+            "param_groups": groups,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over a state that `state_dict()` gave, copied and cast to the parameters' dtypes.
+
+        Raises:
+            ValueError: the numbers of groups or of parameters differ.
+        """
+        saved = state_dict["param_groups"]
+        if len(saved) != len(self.param_groups):
+            raise ValueError("loaded state dict has a different number of parameter groups")
+        if any(
+            len(new["params"]) != len(old["params"])
+            for new, old in zip(saved, self.param_groups, strict=True)
+        ):
+            raise ValueError(
+                "loaded state dict contains a parameter group that doesn't match the size of "
+                "optimizer's group"
+            )
+        by_number = {
+            number: p
+            for new, old in zip(saved, self.param_groups, strict=True)
+            for number, p in zip(new["params"], old["params"], strict=True)
+        }
+        self.state = defaultdict(dict)
+        for number, values in state_dict["state"].items():
+            p = by_number[number]
+            self.state[p] = {k: _fitted(k, v, p) for k, v in values.items()}
+        for new, old in zip(saved, self.param_groups, strict=True):
+            options = {k: copy.deepcopy(v) for k, v in new.items() if k != "params"}
+            params = old["params"]
+            old.clear()
+            old.update(options, params=params)
+
+    def __repr__(self) -> str:
+        text = type(self).__name__ + " ("
+        for i, group in enumerate(self.param_groups):
+            text += f"\nParameter Group {i}\n"
+            for key in sorted(group):
+                if key != "params":
+                    text += f"    {key}: {group[key]}\n"
+        return text + ")"
+
+
+def _fitted(name: str, value: Any, parameter: Tensor) -> Any:
+    """A copy of one entry of a parameter's state, in the parameter's dtype."""
+    if not isinstance(value, Tensor):
+        return copy.deepcopy(value)
+    if name == "step" or not parameter.is_floating_point():
+        return value.detach().clone()
+    return value.detach().to(parameter.dtype, copy=True)
+
+
+def with_gradients(group: dict[str, Any]) -> Iterable[tuple[Tensor, Tensor]]:
+    """The parameters of a group that have a gradient, with it."""
+    for p in group["params"]:
+        gradient = p.grad
+        if gradient is not None:
+            yield p, gradient
+
+
+def checked_number(name: str, value: Any, low: float = 0.0) -> None:
+    """Raise ValueError unless `value` is at least `low` (so not NaN either)."""
+    if not low <= value:
+        raise ValueError(f"Invalid {name}: {value}")
+
+
+def unsupported(optimizer: str, **options: bool) -> None:
+    """Raise NotImplementedError for options that are set and that we do not have."""
+    for name, value in options.items():
+        if value:
+            raise NotImplementedError(
+                f"{optimizer}: {name}=True is not supported; leave it False"
+            )
+
+
+def as_number(x: Any) -> Any:
+    """The Python number in a 0-d array; tensors and numbers as they are.
+
+    Bias corrections are computed from it in double precision.
+    """
+    return x if isinstance(x, Tensor | int | float) else x.item()
