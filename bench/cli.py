@@ -144,3 +144,5 @@ def plot(
 def show(result: Run) -> None:
     console.print(reports.heading(result), highlight=False)
     console.print(reports.run_table(result), highlight=False)
+    for warning in reports.warnings(result):
+        console.print(warning, style="yellow", highlight=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ def describe() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
-        "load": load(),
     }
 
 
@@ -29,9 +29,29 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def load() -> float | None:
-    """How many processes wanted to run in the last minute: on a busy machine figures mean less."""
-    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+class Others:
+    """How many cores other processes used since this was made; their figures spoil ours."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+        self._before = self._seconds()
+
+    def cores(self) -> float | None:
+        """Call it when all child processes have ended: only then is their time known."""
+        now = self._seconds()
+        if now is None or self._before is None:
+            return None
+        return round(max(0.0, (now - self._before) / (time.perf_counter() - self._start)), 2)
+
+    @staticmethod
+    def _seconds() -> float | None:
+        """CPU seconds of the whole machine, less those of this process and its children."""
+        try:
+            user, nice, system = Path("/proc/stat").read_text().split(maxsplit=4)[1:4]
+        except OSError:
+            return None
+        busy = (int(user) + int(nice) + int(system)) / os.sysconf("SC_CLK_TCK")
+        return busy - sum(os.times()[:4])
 
 
 def cpu_model() -> str:

@@ -12,6 +12,7 @@ from bench.libraries import OURS
 from bench.result import Run, WorkloadResult, quantity
 from bench.stats import summarize
 
+OTHERS_ALLOWED = 0.15  # of a core
 STYLES = {"worse": "red", "lost": "red", "better": "green", "new": "cyan", "same": ""}
 
 
@@ -19,8 +20,17 @@ def heading(run: Run) -> str:
     where = run.machine
     return (
         f"{where['cpu']}, {where['cores']} cores, {where['system']}, commit {where['commit']}, "
-        f"{where['date']}, load {where['load']}; up to {run.settings['rounds']} rounds"
+        f"{where['date']}; up to {run.settings['rounds']} rounds"
     )
+
+
+def warnings(run: Run) -> list[str]:
+    """What speaks against the figures."""
+    return [
+        f"{name}: other processes used {result.others:.2g} cores meanwhile; measure again"
+        for name, result in run.workloads.items()
+        if result.others is not None and result.others > OTHERS_ALLOWED
+    ]
 
 
 def run_table(run: Run) -> Table:
@@ -68,11 +78,10 @@ def ratio(result: WorkloadResult, peer: str) -> str:
 
 
 def verdicts(result: WorkloadResult) -> Text:
-    words = {True: ("met", "green"), False: ("MISSED", "red"), None: ("not measured", "yellow")}
+    styles = {"met": "green", "MISSED": "red"}
     text = Text()
-    for target, met in result.verdicts():
-        word, style = words[met]
-        text.append(f"{target}: ").append(f"{word}\n", style=style)
+    for target, verdict in result.verdicts():
+        text.append(f"{target}: ").append(f"{verdict}\n", style=styles.get(verdict, "yellow"))
     text.rstrip()
     return text
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bench.libraries import OURS
 from bench.stats import Summary, ratios, summarize
 
 FORMAT = 1
+TOO_NOISY = 2.0  # upper quartile over lower
+Verdict = Literal["met", "MISSED", "too noisy", "not measured"]
 
 
 @dataclass
@@ -35,6 +37,7 @@ class WorkloadResult:
     libraries: dict[str, Measured]
     targets: list[dict[str, Any]] = field(default_factory=list)
     limit: float | None = None
+    others: float | None = None  # cores that other processes used meanwhile
 
     def ok(self) -> dict[str, Measured]:
         return {name: m for name, m in self.libraries.items() if m.status == "ok"}
@@ -57,19 +60,29 @@ class WorkloadResult:
         }
         return min(medians, key=medians.__getitem__, default=None)
 
-    def verdicts(self) -> list[tuple[str, bool | None]]:
-        """Each target in words, and whether it is met (None: not measured)."""
-        found: list[tuple[str, bool | None]] = []
+    def verdicts(self) -> list[tuple[str, Verdict]]:
+        """Each target in words, and whether it is met."""
+        found: list[tuple[str, Verdict]] = []
         for target in self.targets:
             peer = self.best() if target["against"] == "best" else target["against"]
             ratio = self.ratio(peer) if peer else None
-            met = None if ratio is None else ratio.median >= target["ratio"]
-            found.append((f"{target['against']} / ours ≥ {target['ratio']:.3g}", met))
+            verdict = judge(ratio, ratio is not None and ratio.median >= target["ratio"])
+            found.append((f"{target['against']} / ours ≥ {target['ratio']:.3g}", verdict))
         if self.limit is not None:
             ours = self.ok().get(OURS)
-            met = None if ours is None else summarize(ours.samples).median <= self.limit
-            found.append((f"ours ≤ {quantity(self.limit, self.unit)}", met))
+            figure = summarize(ours.samples) if ours else None
+            verdict = judge(figure, figure is not None and figure.median <= self.limit)
+            found.append((f"ours ≤ {quantity(self.limit, self.unit)}", verdict))
         return found
+
+
+def judge(found: Summary | None, met: bool) -> Verdict:
+    """A figure whose quartiles lie far apart is no ground for a verdict."""
+    if found is None:
+        return "not measured"
+    if found.high > TOO_NOISY * found.low:
+        return "too noisy"
+    return "met" if met else "MISSED"
 
 
 @dataclass

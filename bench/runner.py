@@ -45,6 +45,7 @@ class Contest:
             self.results[library.name] = Measured(
                 moved=self.workload.moved.get(library.name), yardstick=library.yardstick
             )
+        others = machine.Others()
         if self.workload.kind is Kind.STEADY:
             self._steady()
         else:
@@ -55,6 +56,7 @@ class Contest:
             libraries=self.results,
             targets=[asdict(target) for target in self.workload.targets],
             limit=self.workload.limit,
+            others=others.cores(),
         )
 
     @property

@@ -1,7 +1,8 @@
 """Automatic differentiation for NumPy-backed tensors, with PyTorch's interface."""
 
 import math as _math
-from typing import TYPE_CHECKING, Any
+from importlib import import_module as _import_module
+from typing import Any
 
 from . import autograd, conversion, creation, inplace, inspection, printing, random
 from .creation import tensor  # the function, not the submodule
@@ -32,6 +33,7 @@ from .modes import (
     set_grad_enabled,
 )
 from .ops import arrange, indexing, math, mutation, products, reduce, shape
+from .ops import nn as _ops_nn
 from .ops.export import EXPORTS, publish_registry
 from .random import Generator, default_generator
 from .tensor import Size, Tensor
@@ -47,6 +49,18 @@ cfloat, cdouble = complex64, complex128
 pi, e, inf, nan = _math.pi, _math.e, _math.inf, _math.nan
 newaxis = None
 
-if TYPE_CHECKING:
+# Loaded when first used: `import numbagrad` costs little more than `import numpy`.
+_LAZY = {"nn": "nn", "optim": "optim", "save": "serialization", "load": "serialization"}
 
-    def __getattr__(name: str) -> Any: ...
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'numbagrad' has no attribute {name!r}")
+    loaded = _import_module(f"numbagrad.{_LAZY[name]}")
+    value = loaded if _LAZY[name] == name else getattr(loaded, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -11,3 +11,7 @@ class CacheError(NumbagradError):
 
 class CompileError(NumbagradError):
     """A kernel could not be compiled or loaded."""
+
+
+class GraphFreedError(RuntimeError):
+    """A second backward pass through a graph whose saved values were freed by the first."""

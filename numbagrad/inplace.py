@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 import warnings
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from . import dtypes
 from .modes import thread
 from .ops.elementwise import to_dtype
-from .ops.view import view_scatter
+from .ops.view import alias, clone, view_scatter
 from .tape import OpNode, record, refresh
 from .tensor import INFERENCE, Tensor, version_counter, wrap
 
@@ -29,6 +29,8 @@ def check_mutable(t: Tensor, name: str) -> None:
         )
     if thread.modes.grad and not thread.modes.inference:
         if t._view is not None:
+            if t._requires_grad:
+                check_view_creation(t, name)
             refresh(t)
             base = t._view.base
             if base._node is None and base._requires_grad:
@@ -50,6 +52,18 @@ def check_mutable(t: Tensor, name: str) -> None:
                     "to a single memory location. Please clone() the tensor before performing the "
                     f"operation ({name})."
                 )
+
+
+def check_view_creation(t: Tensor, name: str) -> None:
+    """Raise if `t` is a view that cannot tell its base about a change that needs a gradient."""
+    assert t._view is not None
+    mode = t._view.creation
+    if mode != "default":
+        raise RuntimeError(
+            f"A view was created in {mode} mode and is being modified inplace with grad mode "
+            f"enabled ({name}). Make the view and the change either both inside the {mode} block, "
+            "if no gradient is to follow, or both outside."
+        )
 
 
 def keep_original(target: Tensor, value: Tensor, since: int) -> None:
@@ -87,6 +101,13 @@ def assign(target: Tensor, value: Tensor, name: str, *, cast: bool = False) -> T
     `value` has the target's shape. With `cast` any dtype is converted, as ``copy_`` does.
     """
     check_mutable(target, name)
+    if value._requires_grad and target._view is not None and thread.modes.grad:
+        check_view_creation(target, name)
+    trace = thread.modes.trace
+    if trace is not None and target._data.__class__ is _ndarray:
+        trace.change(target)
+        if value._data.__class__ is _ndarray:
+            value = clone(value)  # recorded, instead of done now
     data, new = target._data, value._data
     if new.shape != data.shape:
         raise RuntimeError(
@@ -111,17 +132,24 @@ def assign(target: Tensor, value: Tensor, name: str, *, cast: bool = False) -> T
 
 
 def _follow(target: Tensor, value: Tensor) -> None:
-    """Give `target` the history of `value`."""
-    recorded = value._requires_grad and value._node is not None
+    """Give `target` the history of `value`; without recording it keeps its own."""
+    modes = thread.modes
+    recording = modes.grad and not modes.inference
     view = target._view
-    if view is not None and (recorded or view.base._requires_grad or _traced(view.base)):
-        _rebase(target, value)
+    if view is not None:
+        needed = value._requires_grad or view.base._requires_grad
+        if _traced(view.base) or (recording and needed):
+            _rebase(target, value, recording)
         return
-    if not recorded:
-        # Overwritten by something that needs no gradient: what it was no longer matters.
-        if target._node is not None:
-            target._node, target._nr, target._requires_grad = None, 0, False
+    if not recording:
         return
+    if not value._requires_grad:
+        if target._node is None:
+            return
+        # The old value gets a gradient of zeros, as in PyTorch.
+        value = _recorded_scatter(target, value, ())
+    elif value._node is None:
+        value = alias(value)
     node = value._node
     target._node, target._nr, target._requires_grad = node, value._nr, True
     if isinstance(node, OpNode) and node.saved:
@@ -138,22 +166,27 @@ def _traced(t: Tensor) -> bool:
     return t._data.__class__ is not _ndarray
 
 
-def _rebase(target: Tensor, value: Tensor) -> None:
+def _recorded_scatter(base: Tensor, value: Tensor, chain: tuple[Any, ...]) -> Tensor:
+    """`base` with a part replaced, for the tape alone: the memory is already written."""
+    replaced = wrap(base._data)
+    record(thread.modes, view_scatter, (base, value), {"chain": chain}, replaced)
+    return replaced
+
+
+def _rebase(target: Tensor, value: Tensor, recording: bool) -> None:
     """`target` is a view: its base becomes "the base with that part replaced"."""
     view = target._view
     assert view is not None
     base = view.base
-    counter = version_counter(target)
     if _traced(base):
         replaced = view_scatter(base, value, chain=view.chain)
         base._data = replaced._data
     else:
-        # The memory is already written: record the step without copying the base.
-        replaced = wrap(base._data)
-        record(thread.modes, view_scatter, (base, value), {"chain": view.chain}, (replaced,))
-    base._node, base._nr = replaced._node, replaced._nr
-    base._requires_grad = replaced._requires_grad
-    view.version = counter[0] - 1  # stale: the next use replays it on the new base
+        replaced = _recorded_scatter(base, value, view.chain)
+    if recording:
+        base._node, base._nr = replaced._node, replaced._nr
+        base._requires_grad = replaced._requires_grad
+    view.version = version_counter(target)[0] - 1  # stale: the next use replays it on the new base
     refresh(target)
 
 
@@ -190,7 +223,7 @@ def modify(
 def assign_out(out: Any, result: Tensor, name: str) -> Tensor:
     """The ``out=`` argument: resize and store; gradients are refused as in PyTorch."""
     if isinstance(out, tuple | list):
-        return type(out)(assign_out(o, r, name) for o, r in zip(out, result, strict=True))
+        return type(result)(*(assign_out(o, r, name) for o, r in zip(out, result, strict=True)))
     if not isinstance(out, Tensor):
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
     if thread.modes.grad and (result._requires_grad or out._requires_grad):

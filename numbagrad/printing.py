@@ -187,8 +187,13 @@ def _facts(t: Tensor, array: Array) -> list[str]:
         facts.append(f"size={tuple(array.shape)}")
     if t.dtype not in usual:
         facts.append(f"dtype={t.dtype}")
-    if t.grad_fn is not None:
-        facts.append(f"grad_fn=<{type(t.grad_fn).__name__}>")
+    try:
+        node = t.grad_fn
+    except RuntimeError:  # a view made under no_grad whose base was changed since
+        facts.append("grad_fn=<Invalid>")
+        return facts
+    if node is not None:
+        facts.append(f"grad_fn=<{type(node).__name__}>")
     elif t.requires_grad:
         facts.append("requires_grad=True")
     return facts

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .errors import GraphFreedError
 from .modes import Modes, thread
 from .tensor import INFERENCE, Shape, Tensor, View, extras, version_counter, wrap
 
@@ -151,7 +152,7 @@ class OpNode(Node):
         """The saved arrays, tracers and numbers, checked against later changes."""
         saved = self.saved
         if saved is None:
-            raise RuntimeError(
+            raise GraphFreedError(
                 "Trying to backward through the graph a second time (or directly access saved "
                 "tensors after they have already been freed). Saved intermediate values of the "
                 "graph are freed when you call .backward() or autograd.grad(). Specify "
@@ -324,6 +325,8 @@ def make_view(out: Tensor, x: Tensor, op: Any, params: dict[str, Any]) -> None:
     else:
         out._counter = version_counter(x)
         creation = "default" if thread.modes.grad else "no_grad"
+    if creation != "default" and x._requires_grad:
+        out._requires_grad = True  # a leaf, as in PyTorch
     counter = out._counter
     step = ((op, params),)
     if x._view is None:
@@ -348,15 +351,28 @@ def refresh(t: Tensor) -> None:
     counter = t._counter
     if view is None or not counter or view.version == counter[0]:
         return
-    view.version = counter[0]
     base = view.base
-    if base._data.__class__ is _ndarray and not base._requires_grad:
-        return  # the memory is shared: only the tape can be out of date
+    traced = base._data.__class__ is not _ndarray
+    if not traced:
+        # The memory is shared: only the tape can be out of date.
+        if not base._requires_grad:
+            view.version = counter[0]
+            return
+        if view.creation != "default":
+            if thread.modes.grad and not thread.modes.inference:
+                raise RuntimeError(
+                    f"A view was created in {view.creation} mode and its base or another view of "
+                    "its base has been modified inplace: it does not know the gradient. Make the "
+                    "view again after the change, or outside of the block."
+                )
+            return
+    view.version = counter[0]
     grad, thread.modes.grad = thread.modes.grad, True
     try:
         fresh = replay(base, view.chain)
     finally:
         thread.modes.grad = grad
-    t._node, t._nr, t._requires_grad = fresh._node, fresh._nr, fresh._requires_grad
-    if base._data.__class__ is not _ndarray:
+    if view.creation == "default":
+        t._node, t._nr, t._requires_grad = fresh._node, fresh._nr, fresh._requires_grad
+    if traced:
         t._data = fresh._data

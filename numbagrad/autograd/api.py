@@ -27,6 +27,9 @@ def _root_gradients(
     outputs: tuple[Tensor, ...], grads: Sequence[Any], batched: bool = False
 ) -> list[Tensor]:
     """The cotangents to start from: those given, checked, or 1 for scalars."""
+    for g in grads:
+        if g is not None and not isinstance(g, Tensor):
+            raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
     if len(grads) != len(outputs):
         raise RuntimeError(
             f"got {len(outputs)} tensors and {len(grads)} gradients; give one gradient (or None) "
@@ -48,10 +51,6 @@ def _root_gradients(
                 )
             result.append(_ones(t))
             continue
-        if not isinstance(g, Tensor):
-            raise TypeError(
-                f"gradients can be either Tensors or None, but got {type(g).__name__}"
-            )
         if g._data.shape != t._data.shape:
             raise RuntimeError(
                 f"Mismatch in shape: grad_output[{i}] has a shape of {tuple(g.shape)} and "
@@ -185,7 +184,7 @@ def grad(
         )
     allow = materialize_grads if allow_unused is None else allow_unused
     if not ins:
-        raise ValueError("grad requires non-empty inputs.")
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     grads = [None] * len(outs) if grad_outputs is None else list(_tuple(grad_outputs))
     keep = create_graph if retain_graph is None else retain_graph
     if is_grads_batched:
@@ -250,20 +249,21 @@ def _backward(
 
 
 def _get_requires_grad(self: Tensor) -> bool:
-    if self._view is not None:
+    if self._view is not None and self._view.creation == "default":
         refresh(self)
     return self._requires_grad
 
 
 def _set_requires_grad(self: Tensor, value: bool) -> None:
     if self._node is not None:
-        if not value:
-            raise RuntimeError(
-                "you can only change requires_grad flags of leaf variables. If you want to use a "
-                "computed variable in a subgraph that doesn't require differentiation use "
-                "var_no_grad = var.detach()."
+        if value:
+            hint = "A result requires grad already if one of its inputs does."
+        else:
+            hint = (
+                "If you want to use a computed variable in a subgraph that doesn't require "
+                "differentiation use var_no_grad = var.detach()."
             )
-        return
+        raise RuntimeError(f"you can only change requires_grad flags of leaf variables. {hint}")
     if value and self._data.dtype.kind not in "fc":
         raise RuntimeError(
             "only Tensors of floating point dtype can require gradients, got "
@@ -292,6 +292,8 @@ def _get_grad(self: Tensor) -> Tensor | None:
             UserWarning,
             stacklevel=2,
         )
+    if thread.modes.trace is not None:
+        thread.modes.trace.change_grad(self)
     return self._grad
 
 
@@ -312,6 +314,8 @@ def _set_grad(self: Tensor, value: Tensor | None) -> None:
                 f"assigned grad has data of a different type: {value.dtype} for a tensor of "
                 f"{self.dtype}"
             )
+    if thread.modes.trace is not None:
+        thread.modes.trace.change_grad(self)
     self._grad = value
 
 
@@ -352,6 +356,7 @@ def _detach(self: Tensor) -> Tensor:
     finally:
         thread.modes.grad = grad
     t._view = None
+    t._requires_grad = False
     return t
 
 

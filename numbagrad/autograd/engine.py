@@ -179,8 +179,9 @@ def _run_node(
     if hooks is not None:
         for nr, ref in hooks.retain.items():
             t = ref()
-            if t is not None and buffer[nr] is not None:
-                t._grad = buffer[nr]
+            g = buffer[nr]
+            if t is not None and g is not None:
+                t._grad = g if t._grad is None else add(t._grad, g)
         for fn in list(hooks.pre.values()):
             replaced = fn(tuple(buffer))
             if replaced is not None:
@@ -268,6 +269,8 @@ def _run_post_hooks(
 def accumulate_grad(leaf: Tensor, g: Tensor) -> None:
     """Add `g` to ``leaf.grad``; when no graph is kept, in place as PyTorch does."""
     with _accumulating:
+        if thread.modes.trace is not None:
+            thread.modes.trace.change_grad(leaf)
         previous = leaf._grad
         if previous is None:
             leaf._grad = g if thread.modes.grad else _stolen_or_cloned(g)

@@ -54,6 +54,16 @@ class Graph:
         return "\n".join(_lines(self))
 
 
+class Fused:
+    """The op of an equation that stands for a pointwise graph, its parameter ``graph``."""
+
+    name = "fused"
+    view = False
+    expr = None
+
+
+FUSED = Fused()
+
 _SHORT = {"float": "f", "complex": "c", "int": "i", "uint": "u", "bool": "bool"}
 
 
@@ -87,12 +97,20 @@ def _lines(graph: Graph) -> Iterator[str]:
     def typed(vs: Sequence[Var]) -> str:
         return ", ".join(f"{show(v)}: {type_name(v)}" for v in vs)
 
+    def equations(eqns: Sequence[Eqn], indent: str) -> Iterator[str]:
+        for e in eqns:
+            inputs = " ".join(show(a) for a in e.inputs)
+            if e.op is FUSED:
+                yield f"{indent}{typed(e.outputs)} = fused {inputs} {{"
+                yield from equations(e.params["graph"].eqns, indent + "  ")
+                yield f"{indent}}}"
+                continue
+            params = ", ".join(f"{k}={v!r}" for k, v in e.params.items())
+            yield f"{indent}{typed(e.outputs)} = {e.op.name}{f'[{params}]' if params else ''} {inputs}"
+
     yield f"graph({typed(graph.inputs)}) {{"
     for v, array in graph.consts.items():
         yield f"  {typed([v])} = const {array.tolist() if array.size <= 4 else '...'}"
-    for e in graph.eqns:
-        inputs = " ".join(show(a) for a in e.inputs)
-        params = ", ".join(f"{k}={v!r}" for k, v in e.params.items())
-        yield f"  {typed(e.outputs)} = {e.op.name}{f'[{params}]' if params else ''} {inputs}"
+    yield from equations(graph.eqns, "  ")
     yield f"  return {', '.join(show(a) for a in graph.outputs)}"
     yield "}"

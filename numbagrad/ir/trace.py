@@ -30,14 +30,20 @@ class TraceTracer:
 
 
 class Trace(Interpreter):
-    """Writes down every op it sees."""
+    """Writes down every op it sees.
+
+    Tensors that are not being traced (parameters that the function closes over, buffers) become
+    inputs of the graph: :attr:`captures`. What the function does to them from outside the graph's
+    view, changing them in place or their ``grad``, is undone at the end and reported.
+    """
 
     def __init__(self, level: int = 0) -> None:
         self.level = level
         self.inputs: list[Var] = []
         self.eqns: list[Eqn] = []
-        self.consts: dict[Var, np.ndarray[Any, Any]] = {}
-        self._const_vars: dict[int, Var] = {}
+        self.captures: dict[int, tuple[Tensor, Var]] = {}
+        self.changed: dict[int, tuple[Tensor, Any]] = {}  # with the state before
+        self.grads: dict[int, tuple[Tensor, Tensor | None]] = {}  # leaves, with their grad before
 
     def new_input(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Tensor:
         var = Var(shape, dtype)
@@ -45,18 +51,21 @@ class Trace(Interpreter):
         return wrap(TraceTracer(self, var))
 
     def atom(self, a: Any) -> Atom:
-        """The variable of a tensor; an array that is no tracer becomes a constant."""
+        """The variable of a tensor; one that is not traced is captured."""
         if not isinstance(a, Tensor):
             return a
         data = a._data
-        if isinstance(data, TraceTracer) and data.interpreter is self:
+        if isinstance(data, TraceTracer):
+            if data.interpreter is not self:
+                raise RuntimeError(
+                    "a tensor that was traced by one compiled function is used in another one "
+                    "after its trace ended; return it from the function instead of keeping it"
+                )
             return data.var
-        var = self._const_vars.get(id(data))
-        if var is None:
-            var = Var(data.shape, data.dtype)
-            self._const_vars[id(data)] = var
-            self.consts[var] = data
-        return var
+        found = self.captures.get(id(a))
+        if found is None:
+            found = self.captures[id(a)] = (a, Var(data.shape, data.dtype))
+        return found[1]
 
     def process(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         inputs = tuple(self.atom(a) for a in args)
@@ -68,6 +77,25 @@ class Trace(Interpreter):
         out = Var(*avals)
         self.eqns.append(Eqn(op, inputs, params, (out,)))
         return TraceTracer(self, out)
+
+    def change(self, t: Tensor) -> None:
+        """A tensor is about to be changed in place."""
+        if id(t) not in self.changed:
+            self.atom(t)
+            state = (t._data, t._node, t._nr, t._requires_grad)
+            self.changed[id(t)] = (t, state)
+
+    def change_grad(self, leaf: Tensor) -> None:
+        """The ``grad`` of a leaf is about to be read or changed."""
+        if id(leaf) not in self.grads:
+            self.grads[id(leaf)] = (leaf, leaf._grad)
+
+    def concrete_error(self, t: Tensor, what: str) -> Exception:
+        return RuntimeError(
+            f"{what} needs the values of a tensor that is being traced for compilation; only its "
+            "shape and dtype are known. Use ng.where for choices between values, or do this "
+            "outside of the compiled function"
+        )
 
 
 def trace(
@@ -83,4 +111,5 @@ def trace(
         outputs = tuple(tracing.atom(r) for r in results)
     finally:
         thread.modes.trace, thread.modes.grad = previous
-    return Graph(tuple(tracing.inputs), tuple(tracing.eqns), outputs, tracing.consts)
+    consts = {var: t._data for t, var in tracing.captures.values()}
+    return Graph(tuple(tracing.inputs), tuple(tracing.eqns), outputs, consts)

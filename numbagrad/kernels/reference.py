@@ -140,7 +140,7 @@ def erfinv(x: Any) -> Any:
         # Near 1 erf is flat: the complement keeps the digits.
         upper = np.abs(t) > 0.5
         residual = np.where(
-            upper, np.copysign((1 - np.abs(t)) - erfc(np.abs(z)), t), erf(z) - t
+            upper, np.sign(t) * ((1 - np.abs(t)) - erfc(np.abs(z))), erf(z) - t
         )
         step = residual / (2 / np.sqrt(np.pi) * np.exp(-z * z))
         z = z - step / (1 + z * step)

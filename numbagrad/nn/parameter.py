@@ -44,6 +44,8 @@ class Parameter(Tensor):
     def __repr__(self) -> str:
         return "Parameter containing:\n" + Tensor.__repr__(self)
 
+    __str__ = __repr__
+
     def __reduce_ex__(self, protocol: Any) -> Any:
         return type(self), (self.detach().clone(), self.requires_grad)
 

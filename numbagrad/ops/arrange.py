@@ -19,9 +19,11 @@ from .view import wrap_dim
 
 
 def _several(tensors: tuple[Any, ...]) -> list[Tensor]:
-    """Tensors given one by one or as one sequence."""
+    """Tensors given one by one or as one sequence, at least one."""
     if len(tensors) == 1 and isinstance(tensors[0], list | tuple):
         tensors = tuple(tensors[0])
+    if not tensors:
+        raise RuntimeError("expects a non-empty TensorList")
     return [check_tensor("tensors", x) for x in tensors]
 
 

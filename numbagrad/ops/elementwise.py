@@ -24,6 +24,8 @@ def conj(x: Any) -> Any:
     """The complex conjugate; real tensors and numbers as they are."""
     if isinstance(x, Tensor):
         return conjugate(x) if x._data.dtype.kind == "c" else x
+    if isinstance(x, np.ndarray):
+        return x.conj() if x.dtype.kind == "c" else x
     return x.conjugate() if isinstance(x, complex) else x
 
 

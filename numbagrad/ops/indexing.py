@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import dtypes
+from .. import dtypes, return_types
 from ..inplace import assign, check_mutable
 from ..tensor import Tensor, method, wrap
 from . import elementwise as E
@@ -475,7 +475,7 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     return take_rows(x, _checked(flat, x._data.shape[d], d), dim=d)
 
 
-@public()
+@public(out=True)
 def take(input: Tensor, index: Tensor) -> Tensor:
     """Elements of the flattened tensor at the given indices."""
     flat = V.reshape(input, (input.numel(),))
@@ -744,7 +744,7 @@ def argwhere(input: Tensor) -> Tensor:
     return nonzero(input)
 
 
-@public()
+@public(out=True)
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """The elements where the mask holds, in one dimension."""
     x, m = V.broadcast_all(input, mask)
@@ -753,28 +753,20 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     return getitem(x, m)
 
 
-class _Sorted(tuple[Tensor, ...]):
-    """(values, indices), with names."""
-
-    __slots__ = ()
-    values = property(lambda self: self[0])
-    indices = property(lambda self: self[1])
-
-
-def _sorted(x: Tensor, order: Tensor, d: int) -> _Sorted:
+def _sorted(kind: Any, x: Tensor, order: Tensor, d: int) -> Any:
     if x.ndim == 0:
-        return _Sorted((V.clone(x), wrap(np.zeros((), np.int64))))
-    return _Sorted((gather_(x, order, dim=d), order))
+        return kind(V.clone(x), wrap(np.zeros((), np.int64)))
+    return kind(gather_(x, order, dim=d), order)
 
 
-@public()
+@public(out=True)
 def sort(
     input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True
 ) -> Any:
     """Sorted values and their indices along a dimension; stable, NaN counts as largest."""
     d = wrap_dim(dim, check_tensor("sort", input).ndim)
     order = sort_order(input, dim=d, descending=bool(descending)) if input.ndim else input
-    return _sorted(input, order, d)
+    return _sorted(return_types.sort, input, order, d)
 
 
 @public()
@@ -785,7 +777,13 @@ def argsort(
     return sort(input, dim, descending)[1]
 
 
-@public()
+@public(out=True)
+def msort(input: Tensor) -> Tensor:
+    """Sorted along the first dimension."""
+    return sort(input, 0)[0]
+
+
+@public(out=True)
 def topk(
     input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
 ) -> Any:
@@ -794,54 +792,85 @@ def topk(
     if not 0 <= k <= (input._data.shape[d] if input.ndim else 1):
         raise RuntimeError("selected index k out of range")
     if input.ndim == 0:
-        return _sorted(input, input, 0)
+        return _sorted(return_types.topk, input, input, 0)
     order = sort_order(input, dim=d, descending=bool(largest))
-    return _sorted(input, V.slice_(order, index=_at(d, slice(0, k))), d)
+    return _sorted(return_types.topk, input, V.slice_(order, index=_at(d, slice(0, k))), d)
 
 
-@public()
+def _pick(kind: Any, x: Tensor, order: Tensor, position: int, d: int, keepdim: bool) -> Any:
+    at = V.slice_(order, index=_at(d, slice(position, position + 1)))
+    values = gather_(x, at, dim=d)
+    if keepdim:
+        return kind(values, at)
+    return kind(V.slice_(values, index=_at(d, 0)), V.slice_(at, index=_at(d, 0)))
+
+
+@public(out=True)
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     """The k-th smallest value along a dimension, and its index."""
     d = wrap_dim(dim, check_tensor("kthvalue", input).ndim)
     x = _at_least_1d(input)
     if not 1 <= k <= x._data.shape[d]:
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {d}")
-    picked = _pick(x, sort_order(x, dim=d, descending=False), k - 1, d, keepdim)
-    return picked if input.ndim else _Sorted(V.reshape(t, ()) for t in picked)
-
-
-def _pick(x: Tensor, order: Tensor, position: int, d: int, keepdim: bool) -> _Sorted:
-    at = V.slice_(order, index=_at(d, slice(position, position + 1)))
-    values = gather_(x, at, dim=d)
-    if keepdim:
-        return _Sorted((values, at))
-    return _Sorted((V.slice_(values, index=_at(d, 0)), V.slice_(at, index=_at(d, 0))))
+    order = sort_order(x, dim=d, descending=False)
+    picked = _pick(return_types.kthvalue, x, order, k - 1, d, keepdim or not input.ndim)
+    return picked if input.ndim else return_types.kthvalue(*(V.reshape(t, ()) for t in picked))
 
 
 @public()
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The lower median of everything, or along a dimension with its index; NaN if there is one."""
-    x = check_tensor("median", input)
+    return _median(return_types.median, input, dim, keepdim, skip_nan=False)
+
+
+@public()
+def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The lower median of what is not NaN."""
+    return _median(return_types.nanmedian, input, dim, keepdim, skip_nan=True)
+
+
+def _median(kind: Any, input: Tensor, dim: int | None, keepdim: bool, skip_nan: bool) -> Any:
+    x = check_tensor(kind.__name__, input)
     if dim is None:
         if x.numel() == 0:
             return E.number_like(x, np.nan)
         flat = V.reshape(x, (x.numel(),))
-        return _median(flat, 0, False)[0]
-    return _median(x, wrap_dim(dim, x.ndim), keepdim) if x.ndim else _sorted(x, x, 0)
-
-
-def _median(x: Tensor, d: int, keepdim: bool) -> _Sorted:
-    order = sort_order(x, dim=d, descending=False)
+        return _median(kind, flat, 0, False, skip_nan)[0]
+    d = wrap_dim(dim, x.ndim)
+    if x.ndim == 0:
+        return _sorted(kind, x, x, 0)
     n = x._data.shape[d]
-    if x._data.dtype.kind == "f" and isinstance(x._data, np.ndarray) and np.isnan(x._data).any():
-        # NaNs sort last: where there is one, it is the median.
-        values = np.take_along_axis(x._data, order._data, d)
-        last = np.isnan(np.take(values, [n - 1], axis=d))
-        first_nan = np.argmax(np.isnan(x._data), axis=d, keepdims=True)
-        middle = np.take(order._data, [(n - 1) // 2], axis=d)
-        order = wrap(np.where(last, first_nan, middle))
-        return _pick(x, order, 0, d, keepdim)
-    return _pick(x, order, (n - 1) // 2, d, keepdim)
+    if n == 0:
+        raise IndexError(f"{kind.__name__}(): Expected reduction dim {d} to have non-zero size.")
+    order = sort_order(x, dim=d, descending=False)
+    if x._data.dtype.kind != "f" or not np.isnan(x._data).any():
+        return _pick(kind, x, order, (n - 1) // 2, d, keepdim)
+    # NaNs sort last. They are the median, the first of them, unless they are to be skipped.
+    missing = np.isnan(x._data).sum(d, keepdims=True)
+    if skip_nan:
+        at = np.maximum(n - missing - 1, 0) // 2
+    else:
+        at = np.where(missing, n - missing, (n - 1) // 2)
+    order = gather_(order, wrap(at), dim=d)
+    return _pick(kind, x, order, 0, d, keepdim)
+
+
+@public()
+def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
+    """The most frequent value along a dimension (the smallest of several), and its last index."""
+    x = check_tensor("mode", input)
+    d = wrap_dim(dim, x.ndim)
+    if x.ndim == 0:
+        return _sorted(return_types.mode, x, x, 0)
+    if x._data.shape[d] == 0:
+        raise IndexError(f"mode(): Expected reduction dim {d} to have non-zero size.")
+    rows = np.moveaxis(x._data, d, -1)
+    at = np.empty((*rows.shape[:-1], 1), np.int64)
+    for row in np.ndindex(rows.shape[:-1]):
+        values, counts = np.unique(rows[row], return_counts=True)
+        at[row] = np.flatnonzero(rows[row] == values[counts.argmax()])[-1]
+    order = wrap(np.ascontiguousarray(np.moveaxis(at, -1, d)))
+    return _pick(return_types.mode, x, order, 0, d, keepdim)
 
 
 @public(method=False, out=True)

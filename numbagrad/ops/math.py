@@ -114,6 +114,9 @@ publish_operators(pow, "__pow__", "__rpow__", "__ipow__")
 def float_power(input: Any, exponent: Any) -> Tensor:
     """The power in double precision."""
 
+    if not isinstance(exponent, Tensor):
+        check_tensor("float_power", input)
+
     def wide(x: Any) -> Any:
         if isinstance(x, Tensor):
             return E.to_dtype(x, np.dtype("c16" if x.is_complex() else "f8"))
@@ -241,7 +244,10 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
                 "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
                 f"{value.ndim} dimension(s)."
             )
-        value = E.to_dtype(value, input._data.dtype)
+        if dtypes.can_cast(value.dtype, input.dtype) or value._data.dtype.kind != "c":
+            value = E.to_dtype(value, input._data.dtype)
+        else:
+            value = E.number_like(input, value.item())
     else:
         value = E.number_like(input, operand("masked_fill", value))
     return E.where(mask, value, input)
@@ -277,7 +283,8 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) 
 @public(out=True)
 def logaddexp(input: Tensor, other: Tensor) -> Tensor:
     """log(exp(input) + exp(other)) without overflow."""
-    top = E.maximum(input, other).detach()
+    check_tensor("logaddexp", input), check_tensor("logaddexp", other, "other", 2)
+    top = E.maximum(E.real(input), E.real(other)).detach()
     top = E.where(E.isfinite(top), top, E.fill(top, 0))
     return E.log(E.exp(input - top) + E.exp(other - top)) + top
 
@@ -293,6 +300,8 @@ def hypot(input: Tensor, other: Tensor) -> Tensor:
 @public(inplace=True, out=True)
 def xlogy(input: Any, other: Any) -> Tensor:
     """input * log(other), and 0 where input is 0 (NaN where other is NaN)."""
+    if not isinstance(other, Tensor):
+        check_tensor("xlogy", input)
     x = input if isinstance(input, Tensor) else E.fill(other, input)
     y = other if isinstance(other, Tensor) else E.fill(E.mul(input, 1.0), other)
     zero = E.logical_and(E.eq(x, 0), E.logical_not(E.isnan(y)))
@@ -366,7 +375,7 @@ def angle(input: Tensor) -> Tensor:
     return E.where(E.isnan(x), x, r)
 
 
-@public(method=False)
+@public(method=False, out=True)
 def polar(abs: Tensor, angle: Tensor) -> Tensor:
     """Complex numbers from absolute values and angles."""
     return E.make_complex(abs * E.cos(angle), abs * E.sin(angle))
@@ -382,6 +391,9 @@ def isclose(
     """True where |input - other| <= atol + rtol * |other|."""
     if input.dtype != other.dtype:
         raise RuntimeError(f"{input.dtype} did not match {other.dtype}")
+    for name, tolerance in (("rtol", rtol), ("atol", atol)):
+        if tolerance < 0:
+            raise RuntimeError(f"{name} must be greater than or equal to zero, but got {tolerance}")
     close = E.eq(input, other)
     if equal_nan:
         close = E.logical_or(close, E.logical_and(E.isnan(input), E.isnan(other)))

@@ -41,7 +41,8 @@ def fill_(self: Tensor, value: Any) -> Tensor:
 @public(method=False)
 def fill(input: Tensor, value: Any) -> Tensor:
     """A copy with a number (or 0-d tensor) in every element."""
-    return assign(V.clone(check_tensor("fill", input)), _filled("fill", input, value), "fill")
+    check_tensor("fill", input)
+    return E.fill(input, _filled("fill", input, value))
 
 
 @method("zero_")

@@ -88,23 +88,23 @@ linear = primitive(
         lambda g, x: linear_weight(g, conj(x)),
         lambda g: R.sum_(g, dim=tuple(range(g.ndim - 1)), keepdim=False),
     ),
-    doc="x @ w.T + b over the last dimension of x.",
+    array_rules=True, doc="x @ w.T + b over the last dimension of x.",
 )  # fmt: skip
 linear_plain = primitive(
     "linear_plain", _linear, _linear_shape, inputs=("x", "w"),
     grad=(lambda g, w: linear_input(g, conj(w)), lambda g, x: linear_weight(g, conj(x))),
-    doc="x @ w.T over the last dimension of x.",
+    array_rules=True, doc="x @ w.T over the last dimension of x.",
 )  # fmt: skip
 linear_input = primitive(
     "linear_input", _linear_input, _linear_input_shape, inputs=("x", "w"),
     grad=(lambda g, w: linear_plain(g, conj(w)), lambda g, x: linear_weight(conj(x), g)),
-    doc="x @ w over the last dimension of x.",
+    array_rules=True, doc="x @ w over the last dimension of x.",
 )  # fmt: skip
 linear_weight = primitive(
     "linear_weight", lambda x, y: np.dot(_rows(x).T, _rows(y)),
     lambda x, y: ((x.shape[-1], y.shape[-1]), x.dtype), inputs=("x", "y"),
     grad=(lambda g, y: linear_plain(conj(y), g), lambda g, x: linear_input(conj(x), g)),
-    doc="x.T @ y, summed over all leading dimensions of both.",
+    array_rules=True, doc="x.T @ y, summed over all leading dimensions of both.",
 )  # fmt: skip
 
 # -- softmax --------------------------------------------------------------------------------------
@@ -149,12 +149,12 @@ def _same(x: Any, *_: Any, dim: int) -> Any:
 softmax_ = primitive(
     "softmax", _widened(_softmax), _same,
     grad=lambda g, out, dim: out * (g - R.sum_(g * out, dim=(dim,), keepdim=True)), kinds="f",
-    doc="exp(x) along a dimension, scaled to the sum 1.",
+    array_rules=True, doc="exp(x) along a dimension, scaled to the sum 1.",
 )  # fmt: skip
 log_softmax_ = primitive(
     "log_softmax", _widened(_log_softmax), _same,
     grad=lambda g, out, dim: log_softmax_backward(g, out, dim=dim), kinds="f",
-    doc="The logarithm of softmax, accurate where softmax is small.",
+    array_rules=True, doc="The logarithm of softmax, accurate where softmax is small.",
 )  # fmt: skip
 log_softmax_backward = primitive(
     "log_softmax_backward", _widened(_log_softmax_backward), _same, inputs=("x", "y"),
@@ -220,28 +220,29 @@ def _places(index: Any) -> tuple[Any, ...]:
     return (grids[0], index, *grids[1:])
 
 
-def _place(x: Any, index: Any, *, shape: Shape) -> Any:
+def _place(x: Any, index: Any, c: Any, *, shape: Shape) -> Any:
     r = np.zeros(shape, x.dtype)
-    r[_places(index)] = x
+    r[_places(index)] = x * c
     return r
 
 
 pick = primitive(
     "pick", lambda x, index: x[_places(index)], lambda x, index: (index.shape, x.dtype),
-    inputs=("x", "index"), grad=(lambda g, index, x_shape: place(g, index, shape=x_shape), None),
-    linear=True, doc="x[n, index[n, ...], ...]: one element along dimension 1.",
+    inputs=("x", "index"), array_rules=True,
+    grad=(lambda g, index, x_shape: place(g, index, 1.0, shape=x_shape), None),
+    doc="x[n, index[n, ...], ...]: one element along dimension 1.",
 )  # fmt: skip
 place = primitive(
-    "place", _place, lambda x, index, shape: (shape, x.dtype), inputs=("x", "index"),
-    grad=(lambda g, index: pick(g, index), None), linear=True,
-    doc="Zeros with x (which broadcasts) at the elements that pick takes.",
+    "place", _place, lambda x, index, c, shape: (shape, x.dtype), inputs=("x", "index", "c"),
+    grad=(lambda g, index, c: pick(g, index) * c, None, lambda g, x, index: pick(g, index) * x),
+    array_rules=True, doc="Zeros with x * c (which broadcast) at the elements that pick takes.",
 )  # fmt: skip
 pick_sum = primitive(
     "pick_sum", lambda x, index, c: np.asarray(np.add.reduce(x[_places(index)] * c, axis=None)),
     lambda x, index, c: ((), x.dtype), inputs=("x", "index", "c"),
-    grad=(lambda g, index, c, x_shape: place(g * c, index, shape=x_shape), None,
-          lambda g, x, index: g * pick(x, index)),
-    doc="The sum of the elements that pick takes, each times c.",
+    grad=(lambda g, index, c, x_shape: place(g, index, c, shape=x_shape), None,
+          lambda g, x, index: pick(x, index) * g),
+    array_rules=True, doc="The sum of the elements that pick takes, each times c.",
 )  # fmt: skip
 
 

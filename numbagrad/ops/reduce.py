@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import builtins
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from .. import dtypes
+from .. import dtypes, return_types
 from ..tensor import Tensor, wrap
 from . import elementwise as E
 from . import reduction as R
@@ -93,11 +93,6 @@ def prod(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = 
     return R.prod(x, dim=dims("prod", dim, x.ndim), keepdim=keepdim)
 
 
-class _Extremum(NamedTuple):
-    values: Tensor
-    indices: Tensor
-
-
 def _extremum(name: str, input: Tensor, dim: Any, keepdim: bool) -> Any:
     full, arg = (R.amax, R.argmax) if name == "max" else (R.amin, R.argmin)
     if dim is None:
@@ -144,7 +139,7 @@ def _arg(name: str, op: Any, x: Tensor, dim: Any, keepdim: bool) -> Tensor:
     return V.slice_(r, index=(slice(None),) * d + (None,)) if keepdim else r
 
 
-@public()
+@public(out=True)
 def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     """The maximum of everything; of a dimension with its indices; or elementwise with a tensor."""
     check_tensor("max", input)
@@ -153,10 +148,10 @@ def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     if dim is None:
         return _extremum("max", input, None, keepdim)
     indices, values = _extremum("max", input, dim, keepdim)
-    return _Extremum(values, indices)
+    return return_types.max(values, indices)
 
 
-@public()
+@public(out=True)
 def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     """The minimum of everything; of a dimension with its indices; or elementwise with a tensor."""
     check_tensor("min", input)
@@ -165,10 +160,15 @@ def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     if dim is None:
         return _extremum("min", input, None, keepdim)
     indices, values = _extremum("min", input, dim, keepdim)
-    return _Extremum(values, indices)
+    return return_types.min(values, indices)
 
 
-def _nonempty(name: str, x: Tensor, axes: tuple[int, ...]) -> None:
+def _nonempty(name: str, x: Tensor, dim: Dim, axes: tuple[int, ...]) -> None:
+    if dim in ((), None) and x.numel() == 0:
+        raise RuntimeError(
+            f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the "
+            "reduction dim with the 'dim' argument."
+        )
     for a in axes:
         if x._data.shape[a] == 0:
             raise IndexError(f"{name}(): Expected reduction dim {a} to have non-zero size.")
@@ -178,7 +178,7 @@ def _nonempty(name: str, x: Tensor, axes: tuple[int, ...]) -> None:
 def amax(input: Tensor, dim: Dim = (), keepdim: bool = False) -> Tensor:
     """The maximum over dimensions; equal maxima share the gradient."""
     axes = dims("amax", dim, check_tensor("amax", input).ndim)
-    _nonempty("amax", input, axes)
+    _nonempty("amax", input, dim, axes)
     return R.amax(input, dim=axes, keepdim=keepdim)
 
 
@@ -186,24 +186,24 @@ def amax(input: Tensor, dim: Dim = (), keepdim: bool = False) -> Tensor:
 def amin(input: Tensor, dim: Dim = (), keepdim: bool = False) -> Tensor:
     """The minimum over dimensions; equal minima share the gradient."""
     axes = dims("amin", dim, check_tensor("amin", input).ndim)
-    _nonempty("amin", input, axes)
+    _nonempty("amin", input, dim, axes)
     return R.amin(input, dim=axes, keepdim=keepdim)
 
 
-@public()
-def aminmax(input: Tensor, *, dim: Any = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
+@public(out=True)
+def aminmax(input: Tensor, *, dim: Any = None, keepdim: bool = False) -> Any:
     """Minimum and maximum."""
     axis = () if dim is None else dim
-    return amin(input, axis, keepdim), amax(input, axis, keepdim)
+    return return_types.aminmax(amin(input, axis, keepdim), amax(input, axis, keepdim))
 
 
-@public()
+@public(out=True)
 def argmax(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """The index of the maximum along a dimension, or in the flattened tensor; int64."""
     return _arg("argmax", R.argmax, input, dim, keepdim)
 
 
-@public()
+@public(out=True)
 def argmin(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """The index of the minimum along a dimension, or in the flattened tensor; int64."""
     return _arg("argmin", R.argmin, input, dim, keepdim)
@@ -361,7 +361,9 @@ def norm(
     if order == -math.inf:
         return R.amin(magnitude, dim=axes, keepdim=keepdim)
     if order == 0:
-        return R.sum_(E.to_dtype(E.ne(x, 0), magnitude._data.dtype), dim=axes, keepdim=keepdim)
+        nonzero = E.to_dtype(E.ne(x, 0), magnitude._data.dtype)
+        # A step function: its gradient is 0.
+        return R.sum_(nonzero + E.fill(magnitude, 0), dim=axes, keepdim=keepdim)
     return E.pow(R.sum_(E.pow(magnitude, order), dim=axes, keepdim=keepdim), 1 / order)
 
 

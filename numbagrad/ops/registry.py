@@ -22,6 +22,7 @@ from ..modes import thread
 from ..tape import OpNode
 from ..tensor import Tensor, wrap
 
+_ndarray = np.ndarray
 Rule = Callable[..., Any]
 Aval = tuple[tuple[int, ...], np.dtype[Any]]
 REGISTRY: dict[str, Op] = {}
@@ -56,6 +57,9 @@ class Op:
     view: bool = False
     #: Linear in all its tensor inputs together: its forward derivative is the op itself.
     linear: bool = False
+    #: The rules consist of calls of ops and of operators, so they run on plain arrays too: a
+    #: backward pass that records nothing then skips the tensors between them.
+    array_rules: bool = False
     #: Where the op is smooth enough for numerical checks: (low, high) per input.
     domain: tuple[tuple[float, float], ...] = ()
     #: ``samples(make)`` yields (args, params) for the test matrix.
@@ -89,6 +93,8 @@ class Op:
         REGISTRY[self.name] = self
 
     def __call__(self, *args: Any, **params: Any) -> Any:
+        if args[0].__class__ is _ndarray:  # in a rule that runs on arrays
+            return self.evaluate(*args, **params)
         return bind(self, args, params)
 
     def __repr__(self) -> str:
@@ -122,6 +128,10 @@ class Op:
             fast = self.pointwise_backward(node, grads[0], mask, modes.quietly)
             if fast is not None:
                 return fast
+        if self.array_rules and not modes.grad and modes.trace is None and len(grads) == 1:
+            fast = self._array_backward(node, grads[0], mask, modes.quietly)
+            if fast is not None:
+                return fast
         values = node.saved_tensors()
         if len(grads) == 1:
             g: Any = grads[0]
@@ -134,24 +144,43 @@ class Op:
         named: dict[str, Any] = {"g": g, **node.params}
         for (is_output, i), value in zip(self.residuals(node.mask), values, strict=True):
             named["out" if is_output else self.inputs[i]] = value
+        return tuple(self._apply_rules(node, mask, named))
+
+    def _array_backward(self, node: OpNode, g: Any, mask: int, quietly: Any) -> Any:
+        """The rules applied to plain arrays, or None if something is not plain."""
+        data = g._data
+        if data.__class__ is not _ndarray:
+            return None
+        named: dict[str, Any] = {"g": data, **node.params}
+        for (is_output, i), value in zip(self.residuals(node.mask), node.saved_data()):
+            if value.__class__ is not _ndarray and value.__class__ not in (float, int, complex):
+                return None
+            named["out" if is_output else self.inputs[i]] = value
+        results = quietly(self._apply_rules, node, mask, named)
+        return [
+            None if r is None else wrap(r if r.__class__ is _ndarray else np.asarray(r))
+            for r in results
+        ]
+
+    def _apply_rules(self, node: OpNode, mask: int, named: dict[str, Any]) -> Any:
         if callable(self.rules):
             named["needs"] = tuple(bool(mask >> i & 1) for i in range(len(node.edges)))
-            arguments = [self._argument(node, n, named) for n in self._wants[0]]
-            return tuple(self.rules(*arguments))
-        result: list[Tensor | None] = []
+            return self.rules(*[self._argument(node, n, named) for n in self._wants[0]])
+        result: list[Any] = []
         for i, rule in enumerate(self.rules or ()):
             if rule is None or not mask >> i & 1:
                 result.append(None)
             else:
                 result.append(rule(*[self._argument(node, n, named) for n in self._wants[i]]))
-        return tuple(result)
+        return result
 
     def _argument(self, node: OpNode, name: str, named: dict[str, Any]) -> Any:
         if name in named:
             return named[name]
         metas = node.metas
-        g = named["g"]._data
         if metas is None:  # all inputs are like the output, and so like its cotangent
+            g = named["g"]
+            g = g if g.__class__ is _ndarray else g._data
             metas = [(g.shape, g.dtype)] * len(node.edges)
         if name == "shapes":
             return tuple(m and m[0] for m in metas)

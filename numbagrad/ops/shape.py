@@ -449,7 +449,7 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of all slices along a dimension."""
     shape = check_tensor("unbind", input)._data.shape
     if not shape:
-        raise RuntimeError("Dimension specified as 0 but tensor has no dimensions")
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     d = wrap_dim(dim, len(shape))
     return _multi_view(
         [V.slice_(input, index=(slice(None),) * d + (i,)) for i in range(shape[d])]
@@ -461,6 +461,17 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """A view of `length` slices along a dimension from `start`."""
     shape = check_tensor("narrow", input)._data.shape
     d = wrap_dim(dim, len(shape))
+    if not shape:
+        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
+    if isinstance(start, Tensor):
+        if start.ndim or start._data.dtype.kind not in "iu":
+            raise RuntimeError("start must be an 0-dim integral Tensor.")
+        start = start.item()
+    if not -shape[d] <= start <= shape[d]:
+        raise IndexError(
+            f"start out of range (expected to be in range of [{-shape[d]}, {shape[d]}], but got "
+            f"{start})"
+        )
     start = start + shape[d] if start < 0 else start
     if length < 0 or not 0 <= start <= shape[d] - length:
         raise RuntimeError(
@@ -508,6 +519,8 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     shape = check_tensor("diag_embed", input)._data.shape
     n = shape[-1] + abs(offset)
     a, b = wrap_dim(dim1, len(shape) + 1), wrap_dim(dim2, len(shape) + 1)
+    if a == b:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
     full = list(shape[:-1])
     for d in sorted((a, b)):
         full.insert(d, n)
@@ -706,6 +719,8 @@ def to(
     non_blocking: bool = False, memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
     """Converted to a dtype (or to that of another tensor); itself if nothing changes."""
+    flags = [a for a in args if isinstance(a, bool)]  # non_blocking, copy
+    copy = copy or (len(flags) > 1 and flags[1])
     for a in args:
         if isinstance(a, Tensor):
             dtype = a.dtype

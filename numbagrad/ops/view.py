@@ -255,7 +255,9 @@ def reshape(x: Tensor, shape: Shape) -> Tensor:
     if data.shape == shape:
         return bind(view, (x,), {"shape": shape}) if x._view is None else bind(alias, (x,))
     if isinstance(data, np.ndarray) and not _viewable(data, shape):
-        x = clone(x)
+        copy = bind(view, (clone(x),), {"shape": shape})
+        copy._view = None  # nobody else sees the clone
+        return copy
     return bind(view, (x,), {"shape": shape})
 
 

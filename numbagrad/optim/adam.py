@@ -6,7 +6,14 @@ from typing import Any
 
 from ..creation import zeros, zeros_like
 from ..inplace import modify
-from .optimizer import Optimizer, as_number, checked_number, unsupported, with_gradients
+from .optimizer import (
+    Optimizer,
+    as_number,
+    checked_number,
+    raise_to,
+    unsupported,
+    with_gradients,
+)
 
 
 def _adam(p: Any, mean: Any, square: Any, count: Any, *rest: Any) -> None:
@@ -28,7 +35,7 @@ def _adam(p: Any, mean: Any, square: Any, count: Any, *rest: Any) -> None:
     if largest is None:
         spread = square**0.5
     else:
-        largest += (square - largest) * (square > largest)
+        raise_to(largest, square)
         spread = largest**0.5
     spread /= (1 - beta2**n) ** 0.5
     spread += o["eps"]

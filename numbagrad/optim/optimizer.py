@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
+
 from ..modes import enable_grad, no_grad
 from ..tensor import Tensor
 
@@ -197,9 +199,7 @@ def unsupported(optimizer: str, **options: bool) -> None:
     """Raise NotImplementedError for options that are set and that we do not have."""
     for name, value in options.items():
         if value:
-            raise NotImplementedError(
-                f"{optimizer}: {name}=True is not supported; leave it False"
-            )
+            raise NotImplementedError(f"{optimizer}: {name}=True is not supported; leave it False")
 
 
 def as_number(x: Any) -> Any:
@@ -208,3 +208,11 @@ def as_number(x: Any) -> Any:
     Bias corrections are computed from it in double precision.
     """
     return x if isinstance(x, Tensor | int | float) else x.item()
+
+
+def raise_to(largest: Any, x: Any) -> None:
+    """largest = maximum(largest, x) in place, for arrays and tensors."""
+    if isinstance(largest, Tensor):
+        largest.copy_(largest.maximum(x))
+    else:
+        np.maximum(largest, x, largest)

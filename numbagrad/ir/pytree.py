@@ -1,0 +1,53 @@
+"""Pytrees: nested tuples, lists, dicts, named tuples and dataclasses of leaves."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+
+def flatten(tree: Any) -> tuple[list[Any], Any]:
+    """The leaves, left to right, and a hashable structure that :func:`unflatten` takes."""
+    leaves: list[Any] = []
+    return leaves, _walk(tree, leaves)
+
+
+def _walk(tree: Any, leaves: list[Any]) -> Any:
+    kind = type(tree)
+    if kind is tuple or kind is list:
+        return (kind, tuple(_walk(x, leaves) for x in tree))
+    if kind is dict:
+        return (dict, tuple(tree), tuple(_walk(x, leaves) for x in tree.values()))
+    if isinstance(tree, tuple) and hasattr(kind, "_fields"):
+        return (kind, "namedtuple", tuple(_walk(x, leaves) for x in tree))
+    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
+        names = tuple(f.name for f in dataclasses.fields(tree))
+        return (kind, names, tuple(_walk(getattr(tree, n), leaves) for n in names))
+    leaves.append(tree)
+    return None
+
+
+def unflatten(structure: Any, leaves: Iterable[Any]) -> Any:
+    """The tree of a structure with new leaves."""
+    return _build(structure, iter(leaves))
+
+
+def _build(structure: Any, leaves: Iterator[Any]) -> Any:
+    if structure is None:
+        return next(leaves)
+    kind = structure[0]
+    children = [_build(s, leaves) for s in structure[-1]]
+    if kind is tuple or kind is list:
+        return kind(children)
+    if kind is dict:
+        return dict(zip(structure[1], children, strict=True))
+    if structure[1] == "namedtuple":
+        return kind(*children)
+    return kind(**dict(zip(structure[1], children, strict=True)))
+
+
+def tree_map(fn: Callable[[Any], Any], tree: Any) -> Any:
+    """The tree with `fn` applied to each leaf."""
+    leaves, structure = flatten(tree)
+    return unflatten(structure, map(fn, leaves))

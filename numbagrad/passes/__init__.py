@@ -1,0 +1,18 @@
+"""The compiler: passes from Graph to Graph, in the order of :data:`PIPELINE`."""
+
+from __future__ import annotations
+
+from ..ir.graph import Graph
+from .cse import cse
+from .dce import dce
+from .fuse import fuse
+from .simplify import simplify
+
+PIPELINE = (simplify, cse, dce, fuse)
+
+
+def run(graph: Graph) -> Graph:
+    """Apply all passes."""
+    for p in PIPELINE:
+        graph = p(graph)
+    return graph

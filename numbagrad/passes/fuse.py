@@ -1,0 +1,117 @@
+"""Fusion: pointwise equations over one shape become one kernel.
+
+Each equation has a level: the largest number of barriers on a path to it. A barrier lies where one
+side is not pointwise or the two loop over different shapes. Equations of equal level and shape
+can run in one loop, since a path from one to another that leaves the group would raise the level.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+
+from ..codegen.scalar import supported
+from ..ir.graph import FUSED, Eqn, Graph, Var
+
+
+_OPERANDS = 24  # inputs and outputs of a kernel: more spill address registers
+
+
+def _levels(graph: Graph, pointwise: list[bool]) -> list[int]:
+    producer = {v: i for i, e in enumerate(graph.eqns) for v in e.outputs}
+    levels: list[int] = []
+    for i, e in enumerate(graph.eqns):
+        level = 0
+        for a in e.inputs:
+            j = producer.get(a) if isinstance(a, Var) else None
+            if j is None:
+                continue
+            together = (
+                pointwise[i]
+                and pointwise[j]
+                and graph.eqns[j].outputs[0].shape == e.outputs[0].shape
+            )
+            level = max(level, levels[j] + (0 if together else 1))
+        levels.append(level)
+    return levels
+
+
+def fuse(graph: Graph) -> Graph:
+    """Replace groups of pointwise equations by one equation each, in an order that respects them."""
+    pointwise = [supported(e) for e in graph.eqns]
+    levels = _levels(graph, pointwise)
+    groups: dict[Any, list[int]] = {}
+    for i, e in enumerate(graph.eqns):
+        key = (levels[i], e.outputs[0].shape) if pointwise[i] else (levels[i], i)
+        groups.setdefault(key, []).append(i)
+    read_by: dict[Var, set[int]] = {}
+    for i, e in enumerate(graph.eqns):
+        for a in e.inputs:
+            if isinstance(a, Var):
+                read_by.setdefault(a, set()).add(i)
+    results = {a for a in graph.outputs if isinstance(a, Var)}
+    eqns: list[Eqn] = []
+    for key in sorted(groups, key=lambda k: k[0]):
+        members = groups[key]
+        if not pointwise[members[0]]:
+            eqns.append(graph.eqns[members[0]])
+            continue
+        for part in _parts(graph, members):
+            eqns.append(_fused(graph, part, read_by, results))
+    return replace(graph, eqns=tuple(eqns))
+
+
+def _parts(graph: Graph, members: list[int]) -> list[list[int]]:
+    """A group as kernels: connected equations together, none with too many operands."""
+    root = {i: i for i in members}
+
+    def find(i: int) -> int:
+        while root[i] != i:
+            root[i] = root[root[i]]
+            i = root[i]
+        return i
+
+    seen: dict[Var, int] = {}
+    for i in members:
+        e = graph.eqns[i]
+        for v in (*[a for a in e.inputs if isinstance(a, Var)], *e.outputs):
+            if v in seen:
+                root[find(i)] = find(seen[v])
+            seen[v] = i
+    by_root: dict[int, list[int]] = {}
+    for i in members:
+        by_root.setdefault(find(i), []).append(i)
+    parts: list[list[int]] = []
+    for connected in by_root.values():
+        part: list[int] = []
+        operands: set[Var] = set()
+        for i in connected:
+            e = graph.eqns[i]
+            mine = {v for v in (*e.inputs, *e.outputs) if isinstance(v, Var)}
+            inner = {v for j in part for v in graph.eqns[j].outputs}
+            if part and len((operands | mine) - inner) > _OPERANDS:
+                parts.append(part)
+                part, operands = [], set()
+            part.append(i)
+            operands |= mine
+        parts.append(part)
+    return parts
+
+
+def _fused(graph: Graph, part: list[int], read_by: dict[Var, set[int]], results: set[Var]) -> Eqn:
+    eqns = tuple(graph.eqns[i] for i in part)
+    inside = set(part)
+    computed = {v for e in eqns for v in e.outputs}
+    inputs = tuple(
+        dict.fromkeys(a for e in eqns for a in e.inputs if isinstance(a, Var) and a not in computed)
+    )
+    outputs = tuple(
+        v
+        for e in eqns
+        for v in e.outputs
+        if v in results or any(i not in inside for i in read_by.get(v, ()))
+    )
+    return Eqn(FUSED, inputs, {"graph": Graph(inputs, eqns, outputs)}, outputs)
+
+

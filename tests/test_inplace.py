@@ -1,0 +1,76 @@
+"""In-place changes, versions and views, as in PyTorch; and where we allow more."""
+
+from __future__ import annotations
+
+import pytest
+
+import numbagrad as ng
+from tests.programs import expected, programs, run, same
+
+EXPECTED = expected()
+
+
+@pytest.mark.parametrize("name", programs("inplace"))
+def test_as_in_pytorch(name):
+    ours = run(name, ng)
+    assert same(ours, EXPECTED[name]), f"\nnumbagrad: {ours}\n  PyTorch: {EXPECTED[name]}"
+
+
+def test_version_error_says_what_and_where():
+    x = ng.ones(2, requires_grad=True)
+    a = x * 2
+    b = a.exp()
+    loss = b.sum()
+    b.add_(1)
+    with pytest.raises(RuntimeError) as error:
+        loss.backward()
+    text = str(error.value)
+    assert "modified by an inplace operation: [numbagrad.float32 [2]]" in text
+    assert "output 0 of ExpBackward0" in text and "version 1; expected version 0" in text
+    assert x.grad is None
+
+
+def test_failed_change_changes_nothing():
+    x = ng.ones(2, requires_grad=True)
+    i = ng.zeros(2, dtype=ng.int64)
+    for change in (lambda: x.add_(1), lambda: i.add_(0.5), lambda: i.add_(ng.ones(3))):
+        with pytest.raises(RuntimeError):
+            change()
+    assert x.tolist() == [1.0, 1.0] and i.tolist() == [0, 0]
+    assert x._version == i._version == 0
+
+
+def test_parts_of_a_split_may_be_changed():
+    """PyTorch forbids this; the gradient is the obvious one."""
+    x = ng.ones(4, requires_grad=True)
+    a = x * 1
+    first, second = a.chunk(2)
+    first.mul_(3)
+    second.mul_(first)
+    (grad,) = ng.autograd.grad(a.sum(), x)
+    assert a.tolist() == [3.0] * 4 and grad.tolist() == [6.0, 6.0, 3.0, 3.0]
+
+
+def test_own_operand_may_be_changed():
+    """PyTorch forbids ``a.mul_(a)``: here the op keeps the value that its rule reads."""
+    x = ng.tensor([0.5, 0.7], requires_grad=True)
+    a = x * 1
+    a.mul_(a)
+    (grad,) = ng.autograd.grad(a.sum(), x)
+    assert grad.tolist() == pytest.approx([1.0, 1.4])
+
+
+def test_second_derivative_through_in_place():
+    x = ng.tensor([0.5, 0.7], dtype=ng.float64, requires_grad=True)
+    a = x * 1
+    a[0] = x[1] ** 2
+    a.sin_()
+    a.mul_(x)
+    (g,) = ng.autograd.grad(a.sum(), x, create_graph=True)
+    (h,) = ng.autograd.grad(g.sum(), x)
+    y = x.detach().requires_grad_()
+    b = ng.stack([(y[1] ** 2).sin() * y[0], y[1].sin() * y[1]])
+    (g2,) = ng.autograd.grad(b.sum(), y, create_graph=True)
+    (h2,) = ng.autograd.grad(g2.sum(), y)
+    assert g.tolist() == pytest.approx(g2.tolist())
+    assert h.tolist() == pytest.approx(h2.tolist())
