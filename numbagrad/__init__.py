@@ -5,7 +5,6 @@ from importlib import import_module as _import_module
 from typing import Any
 
 from . import autograd, conversion, creation, inplace, inspection, printing, random
-from .creation import tensor  # the function, not the submodule
 from .devices import device
 from .dtypes import (
     bool,
@@ -43,11 +42,12 @@ __version__ = "0.1.0"
 publish_registry()
 globals().update(EXPORTS)
 
-half, float, double = float16, float32, float64  # noqa: A001
-short, int, long = int16, int32, int64  # noqa: A001
+half, float, double = float16, float32, float64
+short, int, long = int16, int32, int64
 cfloat, cdouble = complex64, complex128
 pi, e, inf, nan = _math.pi, _math.e, _math.inf, _math.nan
 newaxis = None
+tensor = creation.tensor  # not the submodule of that name
 
 # Loaded when first used: `import numbagrad` costs little more than `import numpy`.
 _LAZY = {"nn": "nn", "optim": "optim", "save": "serialization", "load": "serialization"}

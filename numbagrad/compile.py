@@ -98,9 +98,17 @@ class Compiled:
         self._entries: dict[Any, list[_Entry]] = {}
         self._traces = 0
         self._lock = threading.RLock()
+        self._fast: Callable[[tuple[Any, ...]], Any] | None = None
         functools.update_wrapper(self, fn, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._fast is not None and not kwargs:
+            result = self._fast(args)
+            if result is not _MISS:
+                return result
+        return self._call(args, kwargs)
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if thread.modes.trace is not None:
             return self.fn(*args, **kwargs)  # compiled in compiled: part of the outer graph
         leaves, structure = flatten((args, kwargs))
@@ -127,6 +135,7 @@ class Compiled:
         if entries is not None:
             for entry in entries:
                 if entry.fits():
+                    self._fast = _fast_path(entry, args, kwargs)
                     return self._run(entry, tensors, args, kwargs)
         with self._lock:
             entry = self._trace(leaves, structure, tensors)
@@ -314,6 +323,56 @@ class Compiled:
     def _latest(self) -> list[_Entry]:
         entries = list(self._entries.values())
         return entries[-1][:1] if entries else []
+
+
+_MISS = object()
+
+
+def _fast_path(
+    entry: _Entry, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Callable[[tuple[Any, ...]], Any] | None:
+    """For a call of distinct tensors that ends in one program: the call with few Python steps.
+
+    Shapes, strides and dtypes are checked natively. Anything unusual is a miss.
+    """
+    program = entry.forward.direct
+    distinct = len({id(a) for a in args}) == len(args)
+    plain = not kwargs and distinct and all(isinstance(a, Tensor) for a in args)
+    effects = entry.changed or entry.grads or entry.backward is not None
+    if program is None or not plain or effects or any(s is not None for s in entry.statics):
+        return None
+    if any(leaf is not None for _, leaf in entry.captures) or entry.grad_guards:
+        return None
+    modes_now = thread.modes.grad
+    requires = [a._requires_grad for a in args]
+    captures = [t for t, _ in entry.captures]
+    requires += [t._requires_grad for t in captures]
+    structure = entry.structure
+    executable = entry.forward
+    try_run, slots_of, results = program.try_run, executable.slots, executable.results
+    n = len(args)
+
+    def call(args: tuple[Any, ...]) -> Any:
+        modes = thread.modes
+        if modes.trace is not None or modes.grad is not modes_now or len(args) != n:
+            return _MISS
+        arrays = []
+        for t, r in zip((*args, *captures), requires):
+            if not isinstance(t, Tensor) or t._requires_grad is not r:
+                return _MISS
+            data = t._data
+            if data.__class__ is not _ndarray:
+                return _MISS
+            arrays.append(data)
+        slots = slots_of(arrays)
+        if not try_run(tuple(slots)):
+            return _MISS
+        values = results(slots)
+        if structure is None:
+            return wrap(values[0])
+        return unflatten(structure, map(wrap, values))
+
+    return call
 
 
 def _aliases(tensors: list[Tensor]) -> tuple[int, ...]:

@@ -316,9 +316,7 @@ def _evenly(start: Any, end: Any, steps: int, dtype: Any) -> np.ndarray[Any, Any
     return np.where(i < steps // 2, start + step * i, end - step * (steps - 1 - i)).astype(d)
 
 
-def _like(
-    name: str, t: Tensor, dtype: Any, device: Any
-) -> tuple[tuple[int, ...], np.dtype[Any]]:
+def _like(name: str, t: Tensor, dtype: Any, device: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
     check_device(device)
     check_tensor(name, t)
     return t._data.shape, t._data.dtype if dtype is None else dtypes.of(dtype).np

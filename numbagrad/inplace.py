@@ -58,6 +58,13 @@ def check_view_creation(t: Tensor, name: str) -> None:
     """Raise if `t` is a view that cannot tell its base about a change that needs a gradient."""
     assert t._view is not None
     mode = t._view.creation
+    if mode == "multi":
+        raise RuntimeError(
+            f"A tensor is being modified inplace ({name}) that is one of several views which one "
+            "function returned (split, chunk, unbind): such functions do not allow the output "
+            "views to be modified inplace. Change a view made by indexing, or use the "
+            "out-of-place form."
+        )
     if mode != "default":
         raise RuntimeError(
             f"A view was created in {mode} mode and is being modified inplace with grad mode "

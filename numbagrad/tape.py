@@ -29,7 +29,7 @@ Meta = tuple[Shape, np.dtype[Any]]
 class Hooks:
     """The callables registered on one node, in order of registration."""
 
-    __slots__ = ("tensor_pre", "retain", "pre", "post")
+    __slots__ = ("post", "pre", "retain", "tensor_pre")
 
     def __init__(self) -> None:
         self.tensor_pre: dict[int, dict[int, Callable[..., Any]]] = {}
@@ -59,7 +59,7 @@ class RemovableHandle:
 class Node:
     """One step on the tape."""
 
-    __slots__ = ("edges", "order", "hooks", "n_outputs", "stack", "__weakref__", "__dict__")
+    __slots__ = ("__dict__", "__weakref__", "edges", "hooks", "n_outputs", "order", "stack")
 
     edges: Sequence[Edge | None]
     order: int  # the engine runs the ready node of lowest order: the latest recorded
@@ -133,7 +133,7 @@ class OpNode(Node):
     refer back to this node, and a tensor's history may be changed later by an in-place op.
     """
 
-    __slots__ = ("params", "mask", "metas", "out_metas", "saved", "counters", "versions")
+    __slots__ = ("counters", "mask", "metas", "out_metas", "params", "saved", "versions")
 
     op: Any  # of the class
     params: dict[str, Any]
@@ -358,7 +358,7 @@ def refresh(t: Tensor) -> None:
         if not base._requires_grad:
             view.version = counter[0]
             return
-        if view.creation != "default":
+        if view.is_leaf:
             if thread.modes.grad and not thread.modes.inference:
                 raise RuntimeError(
                     f"A view was created in {view.creation} mode and its base or another view of "
@@ -372,7 +372,7 @@ def refresh(t: Tensor) -> None:
         fresh = replay(base, view.chain)
     finally:
         thread.modes.grad = grad
-    if view.creation == "default":
+    if not view.is_leaf:
         t._node, t._nr, t._requires_grad = fresh._node, fresh._nr, fresh._requires_grad
     if traced:
         t._data = fresh._data

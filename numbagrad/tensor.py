@@ -31,13 +31,19 @@ class Tracer(Protocol):
 class View:
     """How a view came from its base: replaying `chain` on the base gives the view again."""
 
-    __slots__ = ("base", "chain", "version", "creation")
+    __slots__ = ("base", "chain", "creation", "version")
 
     def __init__(self, base: Tensor, chain: tuple[Any, ...], version: int, creation: str) -> None:
         self.base = base
         self.chain = chain
         self.version = version
+        #: "default"; "no_grad" or "inference" after the mode; "multi": one of several results.
         self.creation = creation
+
+    @property
+    def is_leaf(self) -> bool:
+        """Made without recording: no gradient flows from it to its base, as in PyTorch."""
+        return self.creation in ("no_grad", "inference")
 
 
 class Extras:
@@ -59,16 +65,16 @@ class Tensor:
     """
 
     __slots__ = (
-        "_data",  # numpy array or tracer
-        "_requires_grad",  # of leaves and of results alike
-        "_node",  # the tape's Node that computed it, None for a leaf
-        "_nr",  # which output of that node
-        "_grad",
-        "_counter",  # [version], shared by all views of one storage; None while it is 0
-        "_view",
-        "_extras",
         "__dict__",
         "__weakref__",
+        "_counter",  # [version], shared by all views of one storage; None while it is 0
+        "_data",  # numpy array or tracer
+        "_extras",
+        "_grad",
+        "_node",  # the tape's Node that computed it, None for a leaf
+        "_nr",  # which output of that node
+        "_requires_grad",  # of leaves and of results alike
+        "_view",
     )
 
     _data: Any

@@ -46,8 +46,7 @@ def _root_gradients(
                 )
             if t._data.dtype.kind != "f":
                 raise RuntimeError(
-                    "grad can be implicitly created only for real scalar outputs but got "
-                    f"{t.dtype}"
+                    f"grad can be implicitly created only for real scalar outputs but got {t.dtype}"
                 )
             result.append(_ones(t))
             continue
@@ -130,9 +129,7 @@ def backward(
         inner = [t for t in tensors_in if t._node is not None]
         handles = [_retain(t) for t in inner if not t.retains_grad]
         try:
-            run_backward(
-                edges, starts, keep_graph=keep, create_graph=create_graph, inputs=wanted
-            )
+            run_backward(edges, starts, keep_graph=keep, create_graph=create_graph, inputs=wanted)
         finally:
             for nodes, nr in handles:
                 nodes.pop(nr, None)
@@ -155,7 +152,7 @@ def grad(
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
-) -> tuple[Tensor | None, ...]:
+) -> tuple[Tensor, ...]:
     """The gradients of the sum of `outputs` with respect to `inputs`.
 
     Args:
@@ -214,13 +211,13 @@ def grad(
                 )
             if materialize_grads:
                 results[i] = wrap(np.zeros(t._data.shape, t._data.dtype), create_graph)
-    return tuple(results)
+    return tuple(results)  # type: ignore[arg-type]  # None only where the caller allowed it
 
 
 def _batched(
     outs: tuple[Tensor, ...], ins: tuple[Tensor, ...], grads: list[Any],
     create_graph: bool, allow: bool, materialize: bool,
-) -> tuple[Tensor | None, ...]:  # fmt: skip
+) -> tuple[Tensor, ...]:  # fmt: skip
     """One backward pass per cotangent of the batch, stacked."""
     from ..ops.shape import stack
 
@@ -230,7 +227,8 @@ def _batched(
              False, materialize)
         for i in range(batch)
     ]  # fmt: skip
-    return tuple(None if column[0] is None else stack(column) for column in zip(*rows, strict=True))
+    columns: Any = zip(*rows, strict=True)  # a column holds None if an unused input is allowed
+    return tuple(None if c[0] is None else stack(c) for c in columns)
 
 
 # -- the gradient state of a tensor ---------------------------------------------------------------
@@ -249,7 +247,7 @@ def _backward(
 
 
 def _get_requires_grad(self: Tensor) -> bool:
-    if self._view is not None and self._view.creation == "default":
+    if self._view is not None and not self._view.is_leaf:
         refresh(self)
     return self._requires_grad
 
@@ -387,9 +385,7 @@ def _retain_grad(self: Tensor) -> None:
 def _register_hook(self: Tensor, hook: Any) -> RemovableHandle:
     """Call ``hook(grad)`` when the gradient of this tensor is complete; it may replace it."""
     if not self.requires_grad:
-        raise RuntimeError(
-            "cannot register a hook on a tensor that doesn't require gradient"
-        )
+        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
     if self._node is None:
         e = extras(self)
         if e.hooks is None:
@@ -408,5 +404,3 @@ def _register_post_accumulate_grad_hook(self: Tensor, hook: Any) -> RemovableHan
     if e.post_accumulate_hooks is None:
         e.post_accumulate_hooks = {}
     return RemovableHandle(e.post_accumulate_hooks, hook)
-
-

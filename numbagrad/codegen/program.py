@@ -16,13 +16,15 @@ from numpy.lib.stride_tricks import as_strided
 from ..ir.graph import FUSED, Eqn, Graph, Var
 from ..runtime import blas, compiler, memory
 from ..runtime import layout as at
-from ..runtime.executor import Binding, Program, Step
-from . import loops
+from ..runtime.executor import Binding, Guard, Program, Step
+from . import loops, reduce
 from .pointwise import GRAIN
 from .source import pointwise_source
 
 Array = np.ndarray[Any, Any]
 _ALIGNMENT = 64
+_BYTES = np.dtype(np.uint8)
+_NOTHING = np.empty(0, _BYTES)
 _BLAS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -52,11 +54,14 @@ class Call(NamedTuple):
     outputs: tuple[int, ...]
 
 
-class Native(NamedTuple):
-    """A native step: a program and the buffers whose addresses it takes."""
+class _Kernel(NamedTuple):
+    """A native step while planning: where its words point to is known, not yet what is passed."""
 
-    program: Program
-    buffers: tuple[int, ...]
+    address: int
+    words: list[int]
+    places: list[tuple[int, Place]]  # (word, what it points to)
+    extent: int
+    grain: int
 
 
 def _dense(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
@@ -69,13 +74,13 @@ class Executable:
     def __init__(self, graph: Graph, inputs: Sequence[Array]) -> None:
         self.graph = graph
         self.sources: list[str] = []
-        self.steps: list[Native | Call] = []
+        self.steps: list[Program | Call] = []
         self.buffers: list[Buffer] = []
         self.arena = 0
         self._places: dict[Var, Place] = {}
         self._views: dict[Var, Eqn] = {}
         self._holes: list[tuple[int, int]] = []
-        self._native: list[tuple[int, list[int], list[tuple[int, Place]], int, int]] = []
+        self._planned: list[list[_Kernel] | Call] = []
         for i, (v, a) in enumerate(zip(graph.inputs, inputs, strict=True)):
             self._places[v] = Place(self._new(Buffer("in", i)), 0, a.shape, a.strides)
         for v, a in graph.consts.items():
@@ -87,9 +92,7 @@ class Executable:
             self._emit(e)
             for v in last.get(i, ()):
                 self._release(v)
-        self._flush()
-        self._outs = [i for i, b in enumerate(self.buffers) if b.kind == "out"]
-        self._arena_slots = [i for i, b in enumerate(self.buffers) if b.kind == "arena"]
+        self._finish(inputs)
 
     # -- planning ---------------------------------------------------------------------------
 
@@ -162,7 +165,7 @@ class Executable:
             self._emit_view(e)
         elif e.op.name == "matmul" and self._emit_matmul(e):
             return
-        else:
+        elif not self._emit_reduction(e):
             self._emit_numpy(e)
 
     def _emit_view(self, e: Eqn) -> None:
@@ -210,10 +213,17 @@ class Executable:
         source = pointwise_source(graph, layout)
         self.sources.append(source)
         inner = 1 if layout.rank == 1 else nest.extents[-1]
-        self._native.append((
+        self._add(_Kernel(
             compiler.compile_source(source), loops.words(nest, layout), list(enumerate(places)),
             loops.units(nest, layout), max(1, GRAIN // inner // max(1, len(graph.eqns) // 4)),
         ))  # fmt: skip
+
+    def _add(self, kernel: _Kernel) -> None:
+        if not self._planned or isinstance(self._planned[-1], Call):
+            self._planned.append([])
+        group = self._planned[-1]
+        assert isinstance(group, list)
+        group.append(kernel)
 
     def _emit_matmul(self, e: Eqn) -> bool:
         x, y = e.inputs
@@ -229,9 +239,26 @@ class Executable:
         g = blas.gemm(
             out.dtype, m, n, x.shape[1], lda=lda, ldb=ldb, ldc=n, trans_a=trans_a, trans_b=trans_b
         )
-        self._native.append(
-            (g.kernel, list(g.words), [(at.G_A, a), (at.G_B, b), (at.G_C, c)], g.extent, g.grain)
-        )
+        places = [(at.G_A, a), (at.G_B, b), (at.G_C, c)]
+        self._add(_Kernel(g.kernel, list(g.words), places, g.extent, g.grain))
+        return True
+
+    def _emit_reduction(self, e: Eqn) -> bool:
+        x, out = (e.inputs[0] if e.inputs else None), e.outputs[0]
+        if not isinstance(x, Var) or 0 in x.shape or not reduce.supported(e.op.name, x.dtype):
+            return False
+        place = self._places[x]
+        dim = e.params["dim"]
+        plan = reduce.plan(e.op.name, place.shape, place.strides, dim, x.dtype)
+        self.sources.append(plan.source)
+        places = [(0, place), (1, self._allocate(out))]
+        if plan.temporary:
+            temporary = Var(out.shape, out.dtype)
+            places.append((2, self._allocate(temporary)))
+            self._release(temporary)
+        grain = max(1, GRAIN // plan.work)
+        address = compiler.compile_source(plan.source)
+        self._add(_Kernel(address, plan.words, places, plan.extent, grain))
         return True
 
     def _matrix(self, v: Var) -> tuple[Place, bool, int]:
@@ -247,71 +274,104 @@ class Executable:
         return self._copy(v), False, columns
 
     def _emit_numpy(self, e: Eqn) -> None:
-        self._flush()
         outputs = []
         for v in e.outputs:
             buffer = self._new(Buffer("numpy", shape=v.shape, dtype=v.dtype))
             self._places[v] = Place(buffer, 0, v.shape, _dense(v.shape, v.dtype.itemsize))
             outputs.append(buffer)
-        self.steps.append(Call(e, tuple(outputs)))
+        self._planned.append(Call(e, tuple(outputs)))
 
-    def _flush(self) -> None:
-        """Make one program of the kernels collected so far."""
-        if not self._native:
-            return
+    def _finish(self, inputs: Sequence[Array]) -> None:
+        """Number what a call passes to every program, and make the programs.
+
+        The order: arguments, constants, outputs, results of NumPy steps, the arena.
+        """
+        kinds = ("in", "const", "out", "numpy")
+        order = [i for k in kinds for i, b in enumerate(self.buffers) if b.kind == k]
+        self._slot = {b: n for n, b in enumerate(order)}
+        self._arena_slot = len(order)
+        count = len(order) + 1
+        self._consts = [b.array for b in self.buffers if b.kind == "const"]
+        self._outs = [(b.shape, b.dtype) for b in self.buffers if b.kind == "out"]
+        self._later = [_NOTHING] * sum(b.kind == "numpy" for b in self.buffers)
+        guards = [Guard.of(a) for a in inputs] + [None] * (count - len(inputs))
+        for group in self._planned:
+            if isinstance(group, Call):
+                self.steps.append(group)
+            else:
+                self.steps.append(self._program(group, count, guards))
+        self._results = [self._place_of(a) for a in self.graph.outputs]
+
+    def _program(self, group: list[_Kernel], count: int, guards: list[Guard | None]) -> Program:
         steps: list[Step] = []
         words: list[int] = []
-        buffers: dict[int, int] = {}
         bindings: list[Binding] = []
-        for kernel, own, places, extent, grain in self._native:
-            steps.append(Step(kernel, len(words), extent, grain))
-            for word, place in places:
+        for kernel in group:
+            steps.append(Step(kernel.address, len(words), kernel.extent, kernel.grain))
+            for word, place in kernel.places:
                 buffer = self.buffers[place.buffer]
                 arena = buffer.kind == "arena"
-                # All pieces of the arena are one argument, by convention number -1.
-                argument = buffers.setdefault(-1 if arena else place.buffer, len(buffers))
+                slot = self._arena_slot if arena else self._slot[place.buffer]
                 offset = place.offset + (buffer.index if arena else 0)
-                bindings.append(Binding(len(words) + word, argument, offset))
-            words += own
-        program = Program(steps, words, bindings, len(buffers))
-        self.steps.append(Native(program, tuple(buffers)))
-        self._native = []
+                bindings.append(Binding(len(words) + word, slot, offset))
+            words += kernel.words
+        return Program(steps, words, bindings, count, guards=guards)
+
+    def _place_of(self, a: Any) -> tuple[int, Any]:
+        """For an output: its slot if it fills that, else -1 and the atom."""
+        if isinstance(a, Var):
+            place = self._places[a]
+            buffer = self.buffers[place.buffer]
+            whole = place.offset == 0 and buffer.kind == "out"
+            if whole and place.shape == buffer.shape and place.strides == _dense(
+                place.shape, a.dtype.itemsize
+            ):
+                return self._slot[place.buffer], None
+        return -1, a
+
+    @property
+    def direct(self) -> Program | None:
+        """The one program of an executable that is nothing else."""
+        if len(self.steps) == 1 and isinstance(self.steps[0], Program):
+            return self.steps[0] if all(slot >= 0 for slot, _ in self._results) else None
+        return None
 
     # -- running ----------------------------------------------------------------------------
 
+    def slots(self, arrays: Sequence[Array]) -> list[Array]:
+        """What a call passes to the programs, with fresh memory for outputs and the arena."""
+        outs = [memory.empty(shape, dtype) for shape, dtype in self._outs]
+        arena = memory.empty((self.arena,), _BYTES) if self.arena else _NOTHING
+        return [*arrays, *self._consts, *outs, *self._later, arena]
+
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
         """Run on arrays of the planned shapes and strides."""
-        memories: dict[int, Array] = {}
-        for i, b in enumerate(self.buffers):
-            if b.kind == "in":
-                memories[i] = arrays[b.index]
-            elif b.kind == "const":
-                memories[i] = b.array
-            elif b.kind == "out":
-                memories[i] = memory.empty(b.shape, b.dtype)
-        if self.arena:
-            arena = memories[-1] = memory.empty((self.arena,), np.dtype(np.uint8))
-            for i in self._arena_slots:
-                b = self.buffers[i]
-                memories[i] = np.ndarray(b.shape, b.dtype, arena, b.index)
+        slots = self.slots(arrays)
         for step in self.steps:
-            if isinstance(step, Native):
-                step.program.run(tuple([memories[b] for b in step.buffers]))
-            else:
-                e = step.eqn
-                values = [self._array(a, memories) for a in e.inputs]
-                result = e.op.evaluate(*values, **e.params)
-                results = result if isinstance(result, tuple) else (result,)
-                for b, r in zip(step.outputs, results, strict=True):
-                    memories[b] = np.ascontiguousarray(r).reshape(r.shape)
-        return [self._array(a, memories) for a in self.graph.outputs]
+            if isinstance(step, Program):
+                step.run(tuple(slots))
+                continue
+            e = step.eqn
+            result = e.op.evaluate(*[self._array(a, slots) for a in e.inputs], **e.params)
+            results = result if isinstance(result, tuple) else (result,)
+            for b, r in zip(step.outputs, results):
+                slots[self._slot[b]] = np.asarray(r, order="C")
+        return self.results(slots)
 
-    def _array(self, a: Any, memories: dict[int, Array]) -> Any:
+    def results(self, slots: list[Array]) -> list[Array]:
+        """The outputs, after all steps ran."""
+        return [slots[n] if n >= 0 else self._array(a, slots) for n, a in self._results]
+
+    def _array(self, a: Any, slots: list[Array]) -> Any:
         """A variable as an array, at run time."""
         if not isinstance(a, Var):
             return a
         place = self._places[a]
-        base = memories[place.buffer]
+        buffer = self.buffers[place.buffer]
+        if buffer.kind == "arena":
+            base = np.ndarray(buffer.shape, buffer.dtype, slots[self._arena_slot], buffer.index)
+        else:
+            base = slots[self._slot[place.buffer]]
         if base.shape == place.shape and base.strides == place.strides and place.offset == 0:
             return base
         if base.flags.c_contiguous and base.nbytes:
@@ -319,4 +379,4 @@ class Executable:
             start = base.reshape(-1).view(np.uint8)[place.offset :]
             return as_strided(start[: a.dtype.itemsize].view(a.dtype), place.shape, place.strides)
         e = self._views[a]
-        return e.op.evaluate(self._array(e.inputs[0], memories), **e.params)
+        return e.op.evaluate(self._array(e.inputs[0], slots), **e.params)

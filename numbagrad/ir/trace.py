@@ -62,9 +62,10 @@ class Trace(Interpreter):
                     "after its trace ended; return it from the function instead of keeping it"
                 )
             return data.var
-        found = self.captures.get(id(a))
+        # By the array: a tensor and what the tape saved of it are one and the same.
+        found = self.captures.get(id(data))
         if found is None:
-            found = self.captures[id(a)] = (a, Var(data.shape, data.dtype))
+            found = self.captures[id(data)] = (a, Var(data.shape, data.dtype))
         return found[1]
 
     def process(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:

@@ -333,9 +333,9 @@ ge = _comparison("ge", ">=", np.greater_equal, ("greater_equal",))
 
 isnan = elementwise("isnan", "x != x", np.isnan, dtype=COMPARE, doc="True where x is NaN.",
                     public=("isnan",))  # fmt: skip
-isinf = elementwise("isinf", "isinf(x)", np.isinf, dtype=COMPARE, doc="True where x is infinite.",
+isinf = elementwise("isinf", "abs(x) == inf", np.isinf, dtype=COMPARE, doc="True where x is infinite.",
                     public=("isinf",))  # fmt: skip
-isfinite = elementwise("isfinite", "isfinite(x)", np.isfinite, dtype=COMPARE,
+isfinite = elementwise("isfinite", "abs(x) < inf", np.isfinite, dtype=COMPARE,
                        doc="True where x is neither infinite nor NaN.",
                        public=("isfinite",))  # fmt: skip
 logical_not = elementwise("logical_not", "x == 0", np.logical_not, dtype=COMPARE,

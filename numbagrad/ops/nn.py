@@ -13,8 +13,9 @@ import numpy as np
 
 from .. import dtypes
 from ..dispatch import bind
-from ..tensor import Tensor
+from ..tensor import Tensor, wrap
 from . import elementwise as E
+from . import linalg as L
 from . import reduction as R
 from . import view as V
 from .elementwise import conj
@@ -81,6 +82,23 @@ def _linear_input(g: Any, w: Any) -> Any:
     return y if g.ndim == 2 else y.reshape(*g.shape[:-1], w.shape[1])
 
 
+def _flat(x: Tensor) -> Tensor:
+    shape = tuple(x._data.shape)
+    return x if x.ndim == 2 else V.reshape(x, (math.prod(shape[:-1]), shape[-1]))
+
+
+def _lower_linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
+    y = L.matmul(_flat(x), L.transpose_last(w))
+    if b is not None:
+        y = E.add(y, b)
+    return y if x.ndim == 2 else V.reshape(y, (*x._data.shape[:-1], w._data.shape[0]))
+
+
+def _lower_linear_input(g: Tensor, w: Tensor) -> Tensor:
+    y = L.matmul(_flat(g), w)
+    return y if g.ndim == 2 else V.reshape(y, (*g._data.shape[:-1], w._data.shape[1]))
+
+
 linear = primitive(
     "linear", _linear, _linear_shape, inputs=("x", "w", "b"),
     grad=(
@@ -88,23 +106,24 @@ linear = primitive(
         lambda g, x: linear_weight(g, conj(x)),
         lambda g: R.sum_(g, dim=tuple(range(g.ndim - 1)), keepdim=False),
     ),
-    array_rules=True, doc="x @ w.T + b over the last dimension of x.",
+    array_rules=True, lower=_lower_linear, doc="x @ w.T + b over the last dimension of x.",
 )  # fmt: skip
 linear_plain = primitive(
     "linear_plain", _linear, _linear_shape, inputs=("x", "w"),
     grad=(lambda g, w: linear_input(g, conj(w)), lambda g, x: linear_weight(g, conj(x))),
-    array_rules=True, doc="x @ w.T over the last dimension of x.",
+    array_rules=True, lower=_lower_linear, doc="x @ w.T over the last dimension of x.",
 )  # fmt: skip
 linear_input = primitive(
     "linear_input", _linear_input, _linear_input_shape, inputs=("x", "w"),
     grad=(lambda g, w: linear_plain(g, conj(w)), lambda g, x: linear_weight(conj(x), g)),
-    array_rules=True, doc="x @ w over the last dimension of x.",
+    array_rules=True, lower=_lower_linear_input, doc="x @ w over the last dimension of x.",
 )  # fmt: skip
 linear_weight = primitive(
     "linear_weight", lambda x, y: np.dot(_rows(x).T, _rows(y)),
     lambda x, y: ((x.shape[-1], y.shape[-1]), x.dtype), inputs=("x", "y"),
     grad=(lambda g, y: linear_plain(conj(y), g), lambda g, x: linear_input(conj(x), g)),
-    array_rules=True, doc="x.T @ y, summed over all leading dimensions of both.",
+    array_rules=True, lower=lambda x, y: L.matmul(L.transpose_last(_flat(x)), _flat(y)),
+    doc="x.T @ y, summed over all leading dimensions of both.",
 )  # fmt: skip
 
 # -- softmax --------------------------------------------------------------------------------------
@@ -146,15 +165,35 @@ def _same(x: Any, *_: Any, dim: int) -> Any:
     return x.shape, x.dtype
 
 
+def _shifted(x: Tensor, dim: int) -> Tensor:
+    """x less its maximum; a maximum that is infinite is left, since inf - inf is NaN."""
+    top = R.amax(x, dim=(dim,), keepdim=True)
+    return x - E.where(E.isfinite(top), top, E.fill(top, 0))
+
+
+def _lower_softmax(x: Tensor, dim: int) -> Tensor:
+    e = E.exp(_shifted(x, dim))
+    return e / R.sum_(e, dim=(dim,), keepdim=True)
+
+
+def _lower_log_softmax(x: Tensor, dim: int) -> Tensor:
+    y = _shifted(x, dim)
+    return y - E.log(R.sum_(E.exp(y), dim=(dim,), keepdim=True))
+
+
+def _lower_log_softmax_backward(x: Tensor, y: Tensor, dim: int) -> Tensor:
+    return x - E.exp(y) * R.sum_(x, dim=(dim,), keepdim=True)
+
+
 softmax_ = primitive(
     "softmax", _widened(_softmax), _same,
     grad=lambda g, out, dim: out * (g - R.sum_(g * out, dim=(dim,), keepdim=True)), kinds="f",
-    array_rules=True, doc="exp(x) along a dimension, scaled to the sum 1.",
+    array_rules=True, lower=_lower_softmax, doc="exp(x) along a dimension, scaled to the sum 1.",
 )  # fmt: skip
 log_softmax_ = primitive(
     "log_softmax", _widened(_log_softmax), _same,
     grad=lambda g, out, dim: log_softmax_backward(g, out, dim=dim), kinds="f",
-    array_rules=True, doc="The logarithm of softmax, accurate where softmax is small.",
+    array_rules=True, lower=_lower_log_softmax, doc="The logarithm of softmax, accurate where softmax is small.",
 )  # fmt: skip
 log_softmax_backward = primitive(
     "log_softmax_backward", _widened(_log_softmax_backward), _same, inputs=("x", "y"),
@@ -162,7 +201,7 @@ log_softmax_backward = primitive(
         lambda g, y, dim: g - R.sum_(g * E.exp(y), dim=(dim,), keepdim=True),
         lambda g, x, y, dim: -(g * E.exp(y)) * R.sum_(x, dim=(dim,), keepdim=True),
     ),
-    kinds="f", doc="x - exp(y) * sum(x) along a dimension.",
+    kinds="f", lower=_lower_log_softmax_backward, doc="x - exp(y) * sum(x) along a dimension.",
 )  # fmt: skip
 
 
@@ -226,6 +265,27 @@ def _place(x: Any, index: Any, c: Any, *, shape: Shape) -> Any:
     return r
 
 
+def _chosen(index: Tensor, shape: Shape) -> Tensor:
+    """A mask of `shape` that is true at the elements that pick takes."""
+    classes = wrap(np.arange(shape[1]).reshape(-1, *(1,) * (len(shape) - 2)))
+    return E.eq(V.slice_(index, index=(slice(None), None)), classes)
+
+
+def _lower_place(x: Tensor, index: Tensor, c: Any, shape: Shape) -> Tensor:
+    value = E.mul(x, c)
+    if value.ndim:
+        value = V.slice_(value, index=(slice(None), None))
+    return E.where(_chosen(index, shape), value, 0)
+
+
+def _lower_pick_sum(x: Tensor, index: Tensor, c: Any) -> Tensor:
+    shape = tuple(x._data.shape)
+    if isinstance(c, Tensor) and c.ndim:
+        c = V.slice_(c, index=(slice(None), None))
+    taken = E.where(_chosen(index, shape), x * c, 0)
+    return R.sum_(taken, dim=tuple(range(len(shape))), keepdim=False)
+
+
 pick = primitive(
     "pick", lambda x, index: x[_places(index)], lambda x, index: (index.shape, x.dtype),
     inputs=("x", "index"), array_rules=True,
@@ -235,14 +295,15 @@ pick = primitive(
 place = primitive(
     "place", _place, lambda x, index, c, shape: (shape, x.dtype), inputs=("x", "index", "c"),
     grad=(lambda g, index, c: pick(g, index) * c, None, lambda g, x, index: pick(g, index) * x),
-    array_rules=True, doc="Zeros with x * c (which broadcast) at the elements that pick takes.",
+    array_rules=True, lower=_lower_place, doc="Zeros with x * c (which broadcast) at the elements that pick takes.",
 )  # fmt: skip
 pick_sum = primitive(
     "pick_sum", lambda x, index, c: np.asarray(np.add.reduce(x[_places(index)] * c, axis=None)),
     lambda x, index, c: ((), x.dtype), inputs=("x", "index", "c"),
     grad=(lambda g, index, c, x_shape: place(g, index, c, shape=x_shape), None,
           lambda g, x, index: pick(x, index) * g),
-    array_rules=True, doc="The sum of the elements that pick takes, each times c.",
+    array_rules=True, lower=_lower_pick_sum,
+    doc="The sum of the elements that pick takes, each times c.",
 )  # fmt: skip
 
 

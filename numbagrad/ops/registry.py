@@ -55,6 +55,8 @@ class Op:
     dtype_rule: DtypeRule | None = None
     #: The result shares the storage of the first input.
     view: bool = False
+    #: ``lower(*tensors, **params)``: the op in terms of others that have kernels, for `compile`.
+    lower: Callable[..., Any] | None = None
     #: Linear in all its tensor inputs together: its forward derivative is the op itself.
     linear: bool = False
     #: The rules consist of calls of ops and of operators, so they run on plain arrays too: a

@@ -6,9 +6,10 @@ from ..ir.graph import Graph
 from .cse import cse
 from .dce import dce
 from .fuse import fuse
+from .lower import lower
 from .simplify import simplify
 
-PIPELINE = (simplify, cse, dce, fuse)
+PIPELINE = (lower, simplify, cse, dce, fuse)
 
 
 def run(graph: Graph) -> Graph:

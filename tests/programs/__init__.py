@@ -62,7 +62,8 @@ def outcome(fn: Callable[[], Any]) -> Any:
     except Exception as error:
         # AttributeError and the like are mistakes of ours, not answers.
         assert isinstance(error, RuntimeError | TypeError | ValueError | IndexError), error
-        return f"raises {type(error).__name__}"
+        builtin = next(c for c in type(error).__mro__ if c.__module__ == "builtins")
+        return f"raises {builtin.__name__}"
 
 
 def run(name: str, lib: Any) -> Any:

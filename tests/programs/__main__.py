@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-import torch
+import torch  # type: ignore[import-not-found]
 
 from . import EXPECTED, MODULES, programs, run
 

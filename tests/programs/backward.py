@@ -1,4 +1,4 @@
-"""Backward passes: programs for both libraries; what PyTorch answers is in `expected.json`."""
+"""Backward passes: programs for both libraries (see `programs`)."""
 
 from __future__ import annotations
 

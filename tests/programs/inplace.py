@@ -1,4 +1,4 @@
-"""Changes in place: programs for both libraries; what PyTorch answers is in `expected.json`."""
+"""Changes in place: programs for both libraries (see `programs`)."""
 
 from __future__ import annotations
 
@@ -145,8 +145,8 @@ def in_place_refuses_a_wider_dtype(lib):
     f = lib.tensor([1.0, 2.0])
     return [
         outcome(lambda: i.add_(0.5)), outcome(lambda: i.mul_(f)), outcome(lambda: f.add_(1j)),
-        outcome(lambda: f.add_(i)), outcome(lambda: i.div_(2)), outcome(lambda: f.add_(lib.ones(3))),
-        outcome(lambda: f.add_(lib.ones(2, 2))), i, f,
+        outcome(lambda: f.add_(i)), outcome(lambda: i.div_(2)),
+        outcome(lambda: f.add_(lib.ones(3))), outcome(lambda: f.add_(lib.ones(2, 2))), i, f,
     ]  # fmt: skip
 
 
@@ -296,6 +296,14 @@ def base_under_no_grad(lib):
         v.add_(1)
     x = leaf(lib, 1.0)
     return outcome(lambda: v.mul_(x)), a
+
+
+@program
+def outputs_of_a_multi_view(lib):
+    x = leaf(lib, 1.0, 2.0, 3.0, 4.0)
+    a = x * 1
+    parts = a.chunk(2)
+    return outcome(lambda: parts[0].mul_(2)), parts[0]._is_view()
 
 
 @program

@@ -1,4 +1,4 @@
-"""Gradient modes: programs for both libraries; what PyTorch answers is in `expected.json`."""
+"""Gradient modes: programs for both libraries (see `programs`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ def modes_nest(lib):
     found = []
 
     def look():
-        found.append((lib.is_grad_enabled(), lib.is_inference_mode_enabled(), (x * 2).requires_grad))
+        found.append(
+            (lib.is_grad_enabled(), lib.is_inference_mode_enabled(), (x * 2).requires_grad)
+        )
 
     look()
     with lib.no_grad():

@@ -1,4 +1,4 @@
-"""What a tensor says and its hooks: programs for both libraries; what PyTorch answers is in `expected.json`."""
+"""What a tensor says, and its hooks: programs for both libraries (see `programs`)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,180 @@
+"""Kernel sources for reductions over any dimensions of a strided array.
+
+Floating sums run over blocks of :data:`BLOCK` elements, whose sums are then added one by one: the
+rounding error grows with BLOCK / lanes + n / BLOCK instead of n, and the result does not depend
+on the number of threads, since a row is never divided between two.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import loops, scalar
+
+BLOCK = 1024  # elements of a row summed in any order
+ROWS = 64  # rows added up in a temporary before it is added to the result
+
+_COMBINE = {"sum": "add_any_order", "amax": "larger", "amin": "smaller"}
+
+
+class Plan(NamedTuple):
+    """A reduction kernel: its source, table words (addresses first), extent, work per unit."""
+
+    source: str
+    words: list[int]
+    extent: int
+    work: int
+    temporary: bool  # the kernel takes a temporary like the result as third address
+
+
+def supported(name: str, d: np.dtype[Any]) -> bool:
+    """Whether there is a kernel for this reduction of this dtype."""
+    if name == "sum":
+        return d.kind in "iu" and d.itemsize == 8 or d in (np.float32, np.float64)
+    return name in _COMBINE and d in (np.float32, np.float64)
+
+
+def plan(
+    name: str, shape: tuple[int, ...], strides: tuple[int, ...], dim: tuple[int, ...],
+    d: np.dtype[Any],
+) -> Plan:  # fmt: skip
+    """The kernel for reducing `dim` of an array of this shape into a dense result."""
+    kept = [i for i in range(len(shape)) if i not in dim]
+    out_strides = _dense([shape[i] for i in kept], d.itemsize)
+    outer = loops.collapse(
+        tuple(shape[i] for i in kept), [tuple(strides[i] for i in kept), out_strides]
+    )
+    inner = loops.collapse(tuple(shape[i] for i in dim), [tuple(strides[i] for i in dim)])
+    if (
+        outer.extents[-1] > 1
+        and outer.strides[0][-1] == d.itemsize
+        and inner.strides[0][-1] != d.itemsize
+    ):
+        return _columns(name, outer, inner, d)
+    return _rows(name, outer, inner, d)
+
+
+def _dense(shape: list[int], itemsize: int) -> tuple[int, ...]:
+    return tuple(itemsize * math.prod(shape[i + 1 :]) for i in range(len(shape)))
+
+
+def _header(name: str, d: np.dtype[Any]) -> list[str]:
+    return [
+        "import numpy as np",
+        f"from numbagrad.kernels.accumulate import {_COMBINE[name]}",
+        f"from numbagrad.kernels.memory import at_{d.name}",
+        "",
+        "",
+        "def kernel(table, lo, hi):",
+    ]
+
+
+def _decode(target: str, index: str, extents: int, extent_word: int, stride_words: list[int],
+            names: list[str]) -> list[str]:  # fmt: skip
+    """Lines that turn a flat index into byte offsets, one name for each list of strides."""
+    lines = [f"{target} = {index}"]
+    lines += [f"{n} = 0" for n in names]
+    for e in range(extents - 1, -1, -1):
+        if e:
+            lines.append(f"q = {target} // table[{extent_word + e}]")
+            lines.append(f"i = {target} - q * table[{extent_word + e}]")
+        else:
+            lines.append(f"i = {target}")
+        for n, w in zip(names, stride_words, strict=True):
+            lines.append(f"{n} += i * table[{w + e}]")
+        if e:
+            lines.append(f"{target} = q")
+    return lines
+
+
+def _rows(name: str, outer: loops.Loops, inner: loops.Loops, d: np.dtype[Any]) -> Plan:
+    """One result per unit; the innermost reduced dimension is the vector loop."""
+    ko, ki = len(outer.extents), len(inner.extents)
+    words = [0, 0, inner.extents[-1], inner.strides[0][-1], math.prod(inner.extents[:-1])]
+    first = len(words)
+    words += [*outer.extents, *outer.strides[0], *outer.strides[1]]
+    second = len(words)
+    words += [*inner.extents[:-1], *inner.strides[0][:-1]]
+    combine = _COMBINE[name]
+    dense = inner.strides[0][-1] == d.itemsize
+    at = "k" if dense else "k * s"
+    floating_sum = name == "sum" and d.kind == "f"
+    start = scalar.constant(0 if name == "sum" else -np.inf if name == "amax" else np.inf, d)
+    body = [
+        "n = table[2]",
+        f"s = table[3] // {d.itemsize}",
+        "for row in range(lo, hi):",
+        *("    " + x for x in _decode("r", "row", ko, first, [first + ko, first + 2 * ko],
+                                      ["a", "b"])),
+        f"    total = {start}",
+        "    for o in range(table[4]):",
+    ]  # fmt: skip
+    if ki > 1:
+        body += ["        " + x for x in _decode("t", "o", ki - 1, second, [second + ki - 1], ["c"])]
+    else:
+        body.append("        c = 0")
+    body.append(f"        p = at_{d.name}(table[0] + a + c)")
+    if floating_sum:
+        body += [
+            f"        for block in range(0, n, {BLOCK}):",
+            f"            m = min({BLOCK}, n - block)",
+            f"            x = at_{d.name}(table[0] + a + c + block * table[3])",
+            f"            part = {start}",
+            "            for k in range(m):",
+            f"                part = {combine}(part, x[{at}])",
+            "            total = total + part",
+        ]
+    else:
+        body += ["        for k in range(n):", f"            total = {combine}(total, p[{at}])"]
+    body.append(f"    at_{d.name}(table[1] + b)[0] = total")
+    source = "\n".join([*_header(name, d), *("    " + x for x in body)]) + "\n"
+    return Plan(source, words, math.prod(outer.extents), math.prod(inner.extents), False)
+
+
+def _columns(name: str, outer: loops.Loops, inner: loops.Loops, d: np.dtype[Any]) -> Plan:
+    """Rows are added up into the result; the innermost kept dimension is the vector loop."""
+    ko, ki = len(outer.extents), len(inner.extents)
+    words = [0, 0, 0, outer.extents[-1], math.prod(inner.extents)]
+    first = len(words)
+    words += [*outer.extents[:-1], *outer.strides[0][:-1], *outer.strides[1][:-1]]
+    second = len(words)
+    words += [*inner.extents, *inner.strides[0]]
+    combine = "add_any_order" if name == "sum" else _COMBINE[name]
+    one = ko == 1
+    size = d.itemsize
+    body: list[str] = []
+    if one:
+        body += ["first, last = lo, hi", "for row in range(1):", "    a = 0", "    b = 0"]
+    else:
+        body += ["first, last = 0, table[3]", "for row in range(lo, hi):"]
+        body += ["    " + x for x in _decode("r", "row", ko - 1, first,
+                                              [first + ko - 1, first + 2 * (ko - 1)], ["a", "b"])]  # fmt: skip
+    plus = "y[k] + t[k]" if name == "sum" else f"{combine}(y[k], t[k])"
+    body += [
+        f"    y = at_{d.name}(table[1] + b + first * {size})",
+        f"    t = at_{d.name}(table[2] + b + first * {size})",
+        "    n = last - first",
+        f"    for group in range(0, table[4], {ROWS}):",
+        f"        for o in range(group, min(table[4], group + {ROWS})):",
+        *("            " + x for x in _decode("f", "o", ki, second, [second + ki], ["c"])),
+        f"            x = at_{d.name}(table[0] + a + c + first * {size})",
+        "            if o == group:",
+        "                for k in range(n):",
+        "                    t[k] = x[k]",
+        "            else:",
+        "                for k in range(n):",
+        f"                    t[k] = {combine}(t[k], x[k])",
+        "        if group == 0:",
+        "            for k in range(n):",
+        "                y[k] = t[k]",
+        "        else:",
+        "            for k in range(n):",
+        f"                y[k] = {plus}",
+    ]
+    source = "\n".join([*_header(name, d), *("    " + x for x in body)]) + "\n"
+    extent = outer.extents[-1] if one else math.prod(outer.extents[:-1])
+    work = math.prod(inner.extents) * (1 if one else outer.extents[-1])
+    return Plan(source, words, extent, work, True)
