@@ -50,7 +50,15 @@ newaxis = None
 tensor = creation.tensor  # not the submodule of that name
 
 # Loaded when first used: `import numbagrad` costs little more than `import numpy`.
-_LAZY = {"nn": "nn", "optim": "optim", "save": "serialization", "load": "serialization"}
+_LAZY = {
+    "nn": "nn",
+    "optim": "optim",
+    "save": "serialization",
+    "load": "serialization",
+    "compile": "compiled",
+    "get_num_threads": "runtime.threads",
+    "set_num_threads": "runtime.threads",
+}
 
 
 def __getattr__(name: str) -> Any:
