@@ -28,7 +28,9 @@ def draw(run: Run, path: Path) -> None:
     medians = [ratio.median for _, ratio in rows]
     spread = [[r.median - r.low for _, r in rows], [r.high - r.median for _, r in rows]]
     figure, axes = plt.subplots(figsize=(8, 1.2 + 0.5 * len(rows)), layout="constrained")
-    axes.barh(labels, medians, xerr=spread, capsize=3, color="#3b6ea5")
+    # On a logarithmic axis a bar has no zero to start from: it starts where both are equal.
+    lengths = [median - 1 for median in medians]
+    axes.barh(labels, lengths, left=1, xerr=spread, capsize=3, color="#3b6ea5")
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xscale("log")
     axes.set_xlabel("best peer's figure / numbagrad's (right of 1: numbagrad is better)")

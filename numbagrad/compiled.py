@@ -13,8 +13,9 @@ import numpy as np
 from . import passes
 from .autograd.api import grad as autograd_grad
 from .codegen.program import Executable
+from .codegen.scalar import supported
 from .errors import GraphFreedError
-from .ir.graph import Graph, Var
+from .ir.graph import Eqn, Graph, Var
 from .ir.pytree import flatten, unflatten
 from .ir.trace import Trace
 from .modes import thread
@@ -245,11 +246,10 @@ class Compiled:
         arrays += [self._before(tracing, t) for t, _ in captured]
         residuals: list[Var] = []
         if gradients:
-            later = tracing.eqns[forward:]
-            available = {*inputs, *[v for e in tracing.eqns[:forward] for v in e.outputs]}
-            wanted = [a for e in later for a in e.inputs] + gradients
-            residuals = list(dict.fromkeys(
-                a for a in wanted if isinstance(a, Var) and a in available))  # fmt: skip
+            again, residuals = _recomputed(
+                tracing.eqns[:forward], tracing.eqns[forward:], gradients, inputs
+            )
+            later = again + tracing.eqns[forward:]
             tangents = tuple(tracing.inputs[n_args:])
             backward = passes.run(Graph((*residuals, *tangents), tuple(later), tuple(gradients)))
             samples = [np.empty(v.shape, v.dtype) for v in backward.inputs]
@@ -323,6 +323,33 @@ class Compiled:
     def _latest(self) -> list[_Entry]:
         entries = list(self._entries.values())
         return entries[-1][:1] if entries else []
+
+
+def _recomputed(
+    forward: list[Eqn], backward: list[Eqn], gradients: list[Any], inputs: tuple[Var, ...]
+) -> tuple[list[Eqn], list[Var]]:
+    """What of the forward pass the backward pass computes again, and what it reads of it.
+
+    Pointwise values and views are computed again from what they are made of: storing and
+    reading one costs more time than most functions, and all of the memory.
+    """
+    producer = {v: e for e in forward for v in e.outputs}
+    known = {*producer, *inputs}
+    stack = [a for e in backward for a in e.inputs if isinstance(a, Var)]
+    stack += [a for a in gradients if isinstance(a, Var)]
+    again: set[int] = set()
+    residuals: dict[Var, None] = {}
+    while stack:
+        v = stack.pop()
+        if v not in known:
+            continue
+        e = producer.get(v)
+        if e is None or not (e.op.view or supported(e)):
+            residuals[v] = None
+        elif id(e) not in again:
+            again.add(id(e))
+            stack += [a for a in e.inputs if isinstance(a, Var)]
+    return [e for e in forward if id(e) in again], list(residuals)
 
 
 _MISS = object()

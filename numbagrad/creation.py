@@ -301,7 +301,8 @@ def logspace(
 
 def _evenly(start: Any, end: Any, steps: int, dtype: Any) -> np.ndarray[Any, Any]:
     """Computed from the nearer end, as in PyTorch, so that both ends are exact."""
-    start, end = (x.item() if isinstance(x, Tensor) else x for x in (start, end))
+    ends: Any = (x.item() if isinstance(x, Tensor) else x for x in (start, end))
+    start, end = ends
     if steps < 0:
         raise RuntimeError(f"number of steps must be non-negative, got {steps}")
     if dtype is None and (isinstance(start, complex) or isinstance(end, complex)):

@@ -227,7 +227,7 @@ def modify(
             counter[0] += 1
 
 
-def assign_out(out: Any, result: Tensor, name: str) -> Tensor:
+def assign_out(out: Any, result: Any, name: str) -> Any:
     """The ``out=`` argument: resize and store; gradients are refused as in PyTorch."""
     if isinstance(out, tuple | list):
         return type(result)(*(assign_out(o, r, name) for o, r in zip(out, result, strict=True)))

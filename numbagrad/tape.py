@@ -217,9 +217,7 @@ def gradient_edge(t: Tensor) -> Edge:
     return (accumulator(t), 0) if node is None else (node, t._nr)
 
 
-def record(
-    modes: Modes, op: Any, args: tuple[Any, ...], params: dict[str, Any], outs: Any
-) -> None:
+def record(modes: Modes, op: Any, args: tuple[Any, ...], params: dict[str, Any], outs: Any) -> None:
     """Put one op call on the tape and make its outputs (a tensor or a tuple) require grad."""
     differentiable = op.differentiable_mask
     edges: list[Edge | None]

@@ -7,11 +7,14 @@ import math
 import pickle
 import threading
 import time
+from typing import Any
 
 import numpy as np
 import pytest
 
 import numbagrad as ng
+from numbagrad.ir.trace import Trace
+from numbagrad.modes import thread
 
 N = 200_000
 
@@ -313,6 +316,32 @@ def test_threads_share_the_stream_without_overlap():
     for t in threads:
         t.join()
     np.testing.assert_array_equal(np.sort(rows, axis=0), np.sort(whole, axis=0))
+
+
+def test_an_interpreter_may_supply_the_key():
+    """What `compile` needs: the key is an input of the graph, and calls skip along its stream."""
+
+    class Compiling(Trace):
+        used = 0
+        key: Any = None
+
+        def reserve(self, generator, blocks):
+            if self.key is None:
+                self.key = self.new_input((2,), np.dtype(np.int64))
+            self.used += blocks
+            return self.key, self.used - blocks
+
+    tracing = Compiling()
+    thread.modes.trace = tracing
+    try:
+        ng.rand(9)
+        ng.randn(2)
+    finally:
+        thread.modes.trace = None
+    first, second = tracing.eqns
+    assert [e.op.name for e in tracing.eqns] == ["random_uniform", "random_normal"]
+    assert first.inputs == second.inputs == (tracing.inputs[0],)
+    assert (first.params["skip"], second.params["skip"], tracing.used) == (0, 2, 3)
 
 
 # -- signatures and errors -------------------------------------------------------------------------

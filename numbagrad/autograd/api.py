@@ -228,7 +228,8 @@ def _batched(
         for i in range(batch)
     ]  # fmt: skip
     columns: Any = zip(*rows, strict=True)  # a column holds None if an unused input is allowed
-    return tuple(None if c[0] is None else stack(c) for c in columns)
+    result: Any = tuple(None if c[0] is None else stack(c) for c in columns)
+    return result
 
 
 # -- the gradient state of a tensor ---------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..ir.graph import Graph
-from ..runtime import compiler, memory
+from ..runtime import compiler, memory, vectorize
 from ..runtime.executor import Binding, Program, Step
 from . import loops, scalar
 from .source import pointwise_source
@@ -18,6 +18,8 @@ Array = np.ndarray[Any, Any]
 
 #: Elements per chunk below which a second thread costs more than it brings.
 GRAIN = 16384
+#: Iterations never depend on each other: an output is apart from the inputs, or one of them.
+POINTWISE = vectorize.DEFAULT._replace(independent=True)
 _PROGRAMS = 64  # how many sizes a kernel remembers
 
 
@@ -76,11 +78,11 @@ class PointwiseKernel:
         address = self._addresses.get(layout)
         if address is None:
             source = self.source(layout)
-            address = compiler.find_source(source)
+            address = compiler.find_source(source, hint=POINTWISE)
             if address is None:
                 if not may_compile:
                     return None
-                address = compiler.compile_source(source)
+                address = compiler.compile_source(source, hint=POINTWISE)
             self._addresses[layout] = address
         extent = loops.units(nest, layout)
         inner = 1 if layout.rank == 1 else nest.extents[-1]

@@ -18,7 +18,7 @@ from ..runtime import blas, compiler, memory
 from ..runtime import layout as at
 from ..runtime.executor import Binding, Guard, Program, Step
 from . import loops, reduce
-from .pointwise import GRAIN
+from .pointwise import GRAIN, POINTWISE
 from .source import pointwise_source
 
 Array = np.ndarray[Any, Any]
@@ -214,7 +214,7 @@ class Executable:
         self.sources.append(source)
         inner = 1 if layout.rank == 1 else nest.extents[-1]
         self._add(_Kernel(
-            compiler.compile_source(source), loops.words(nest, layout), list(enumerate(places)),
+            compiler.compile_source(source, hint=POINTWISE), loops.words(nest, layout), list(enumerate(places)),
             loops.units(nest, layout), max(1, GRAIN // inner // max(1, len(graph.eqns) // 4)),
         ))  # fmt: skip
 

@@ -15,7 +15,7 @@ from .. import dtypes
 from ..eager import COMPARE, CONDITION, FLOATING, PROMOTE, REAL, DtypeRule
 from ..kernels import reference as ref
 from ..tensor import Tensor, wrap
-from .registry import Op, broadcast_shapes, elementwise, primitive
+from .registry import broadcast_shapes, call, elementwise, Op, primitive
 
 _XY = ("x", "y")
 
@@ -380,6 +380,7 @@ def _cast(x: Any, *, dtype: np.dtype[Any]) -> Any:
 cast = primitive(
     "to_copy", _cast, lambda x, dtype: (x.shape, dtype),
     grad=lambda g, x_dtype: to_dtype(g, x_dtype), linear=True,
+    samples=lambda make: [call(make(2, 3), dtype=dtypes.F32), call(make(2, 3), dtype=dtypes.float64.np)],
     doc="The values in another dtype.",
 )  # fmt: skip
 
@@ -393,11 +394,13 @@ conjugate = elementwise("conj", "conj(x)", np.conj, grad=lambda g: conj(g),
                         doc="The complex conjugate.")  # fmt: skip
 real_part = primitive(
     "real", lambda x: x.real, lambda x: (x.shape, dtypes.real_of(x.dtype)),
-    grad=lambda g, x_dtype: to_dtype(g, x_dtype), kinds="c", view=True, doc="The real part.",
+    grad=lambda g, x_dtype: to_dtype(g, x_dtype), kinds="c", view=True, samples=lambda make: [call(make(2, 3)), call(make())],
+    doc="The real part.",
 )  # fmt: skip
 imag_part = primitive(
     "imag", lambda x: x.imag, lambda x: (x.shape, dtypes.real_of(x.dtype)),
     grad=lambda g, x_dtype: to_dtype(g, x_dtype) * 1j, kinds="c", view=True,
+    samples=lambda make: [call(make(2, 3)), call(make())],
     doc="The imaginary part.",
 )  # fmt: skip
 
@@ -430,5 +433,6 @@ make_complex = primitive(
     "complex", _complex,
     lambda x, y: (broadcast_shapes(x.shape, y.shape), dtypes.of(x.dtype).to_complex().np),
     inputs=_XY, grad=(lambda g: real_part(g), lambda g: imag_part(g)), kinds="f",
+    samples=lambda make: [call(make(2, 3), make(3))],
     doc="x + i y from two real tensors.",
 )  # fmt: skip

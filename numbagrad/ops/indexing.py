@@ -12,7 +12,7 @@ from ..tensor import Tensor, method, wrap
 from . import elementwise as E
 from . import view as V
 from .export import NUMBERS, check_tensor, public
-from .registry import broadcast_shapes, primitive
+from .registry import broadcast_shapes, call, primitive
 from .view import wrap_dim
 
 Shape = tuple[int, ...]
@@ -29,7 +29,11 @@ take_rows = primitive(
     lambda x, index, dim: ((*x.shape[:dim], *index.shape, *x.shape[dim + 1 :]), x.dtype),
     inputs=("x", "index"),
     grad=(lambda g, index, x_shape, dim: add_rows(g, index, shape=x_shape, dim=dim), None),
-    linear=True, doc="Slices of x along a dimension, chosen by an index tensor of any shape.",
+    linear=True, samples=lambda make: [
+        call(make(3, 2), make.index(2, 2, below=3), dim=0), call(make(2, 3), make.index(below=3), dim=1),
+        call(make(3), make.index(0, below=3), dim=0),
+    ],
+    doc="Slices of x along a dimension, chosen by an index tensor of any shape.",
 )  # fmt: skip
 
 
@@ -44,6 +48,10 @@ def _add_rows(x: Any, index: Any, *, shape: Shape, dim: int) -> Any:
 add_rows = primitive(
     "index_add", _add_rows, lambda x, index, shape, dim: (shape, x.dtype), inputs=("x", "index"),
     grad=(lambda g, index, dim: take_rows(g, index, dim=dim), None), linear=True,
+    samples=lambda make: [
+        call(make(2, 2, 2), make.index(2, 2, below=3), shape=(3, 2), dim=0),
+        call(make(2, 4), make.index(4, below=3), shape=(2, 3), dim=1),
+    ],
     doc="Zeros with slices of x added along a dimension at the places of an index tensor.",
 )  # fmt: skip
 
@@ -59,7 +67,8 @@ gather_ = primitive(
     "gather", lambda x, index, dim: x[_along(index, dim)],
     lambda x, index, dim: (index.shape, x.dtype), inputs=("x", "index"),
     grad=(lambda g, index, x_shape, dim: scatter_add_zeros(g, index, shape=x_shape, dim=dim), None),
-    linear=True, doc="Elements chosen along a dimension by an index tensor of the result's shape.",
+    linear=True, samples=lambda make: [call(make(3, 2), make.index(2, 2, below=3), dim=0), call(make(2, 3), make.index(2, 4, below=3), dim=1)],
+    doc="Elements chosen along a dimension by an index tensor of the result's shape.",
 )  # fmt: skip
 
 
@@ -72,7 +81,11 @@ def _scatter_add_zeros(x: Any, index: Any, *, shape: Shape, dim: int) -> Any:
 scatter_add_zeros = primitive(
     "scatter_add", _scatter_add_zeros, lambda x, index, shape, dim: (shape, x.dtype),
     inputs=("x", "index"), grad=(lambda g, index, dim: gather_(g, index, dim=dim), None),
-    linear=True, doc="Zeros with elements added along a dimension at the places of an index tensor.",
+    linear=True, samples=lambda make: [
+        call(make(2, 2), make.index(2, 2, below=3), shape=(3, 2), dim=0),
+        call(make(2, 4), make.index(2, 4, below=3), shape=(2, 3), dim=1),
+    ],
+    doc="Zeros with elements added along a dimension at the places of an index tensor.",
 )  # fmt: skip
 
 
@@ -90,6 +103,7 @@ put_rows = primitive(
     "index_copy", _put_rows, lambda x, index, y, dim: (x.shape, x.dtype),
     inputs=("x", "index", "y"),
     grad=(_rows_zeroed, None, lambda g, index, dim: take_rows(g, index, dim=dim)),
+    samples=lambda make: [call(make(3, 2), make.index(2, below=3, distinct=True), make(2, 2), dim=0)],
     doc="x with slices along a dimension replaced by those of y, at the places of an index tensor.",
 )  # fmt: skip
 
@@ -108,6 +122,7 @@ put_along = primitive(
         None,
         lambda g, index, dim: gather_(g, index, dim=dim),
     ),
+    samples=lambda make: [call(make(3, 2), make.index(2, below=3, distinct=True)[:, None], make(2, 1), dim=0)],
     doc="x with elements along a dimension replaced by y, at the places of an index tensor.",
 )  # fmt: skip
 
@@ -139,12 +154,17 @@ def _scatter_reduce_grad(
 scatter_reduce_ = primitive(
     "scatter_reduce", _scatter_reduce, lambda x, index, y, dim, reduce: (x.shape, x.dtype),
     inputs=("x", "index", "y"), grad=_scatter_reduce_grad,
+    samples=lambda make: [
+        call(make(3, 2), make.index(4, 2, below=3), make(4, 2), dim=0, reduce=reduce)
+        for reduce in ("prod", "amax", "amin")
+    ],
     doc="x with elements of y multiplied in, or their extremum taken, at the places of an index.",
 )  # fmt: skip
 sort_order = primitive(
     "argsort",
     lambda x, dim, descending: _argsort(x, dim, descending),
     lambda x, dim, descending: (x.shape, dtypes.I64), kinds="biuf",
+    samples=lambda make: [call(make(2, 3), dim=1, descending=False), call(make(3, 2), dim=0, descending=True)],
     doc="The indices that sort along a dimension, stably; NaN counts as largest.",
 )  # fmt: skip
 

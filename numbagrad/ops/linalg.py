@@ -8,7 +8,7 @@ import numpy as np
 
 from ..tensor import Tensor
 from .elementwise import conj
-from .registry import broadcast_shapes, primitive
+from .registry import broadcast_shapes, call, primitive
 from .view import permute
 
 
@@ -34,5 +34,6 @@ matmul = primitive(
         lambda g, y: matmul(g, conj(transpose_last(y))),
         lambda g, x: matmul(conj(transpose_last(x)), g),
     ),
+    samples=lambda make: [call(make(2, 3), make(3, 2)), call(make(2, 2, 3), make(3, 1)), call(make(2, 0), make(0, 2))],
     doc="Products of matrices (the last two dimensions), broadcast over the others; one dtype.",
 )  # fmt: skip

@@ -20,7 +20,7 @@ from . import reduction as R
 from . import view as V
 from .elementwise import conj
 from .export import check_tensor, public
-from .registry import primitive
+from .registry import call, primitive
 
 Shape = tuple[int, ...]
 
@@ -106,23 +106,27 @@ linear = primitive(
         lambda g, x: linear_weight(g, conj(x)),
         lambda g: R.sum_(g, dim=tuple(range(g.ndim - 1)), keepdim=False),
     ),
-    array_rules=True, lower=_lower_linear, doc="x @ w.T + b over the last dimension of x.",
+    array_rules=True, lower=_lower_linear, samples=lambda make: [call(make(2, 3), make(2, 3), make(2)), call(make(2, 1, 3), make(2, 3), make(2))],
+    doc="x @ w.T + b over the last dimension of x.",
 )  # fmt: skip
 linear_plain = primitive(
     "linear_plain", _linear, _linear_shape, inputs=("x", "w"),
     grad=(lambda g, w: linear_input(g, conj(w)), lambda g, x: linear_weight(g, conj(x))),
-    array_rules=True, lower=_lower_linear, doc="x @ w.T over the last dimension of x.",
+    array_rules=True, lower=_lower_linear, samples=lambda make: [call(make(2, 3), make(2, 3)), call(make(3), make(2, 3))],
+    doc="x @ w.T over the last dimension of x.",
 )  # fmt: skip
 linear_input = primitive(
     "linear_input", _linear_input, _linear_input_shape, inputs=("x", "w"),
     grad=(lambda g, w: linear_plain(g, conj(w)), lambda g, x: linear_weight(conj(x), g)),
-    array_rules=True, lower=_lower_linear_input, doc="x @ w over the last dimension of x.",
+    array_rules=True, lower=_lower_linear_input, samples=lambda make: [call(make(2, 2), make(2, 3)), call(make(2), make(2, 3))],
+    doc="x @ w over the last dimension of x.",
 )  # fmt: skip
 linear_weight = primitive(
     "linear_weight", lambda x, y: np.dot(_rows(x).T, _rows(y)),
     lambda x, y: ((x.shape[-1], y.shape[-1]), x.dtype), inputs=("x", "y"),
     grad=(lambda g, y: linear_plain(conj(y), g), lambda g, x: linear_input(conj(x), g)),
     array_rules=True, lower=lambda x, y: L.matmul(L.transpose_last(_flat(x)), _flat(y)),
+    samples=lambda make: [call(make(2, 3), make(2, 2)), call(make(2, 2, 3), make(2, 2, 1))],
     doc="x.T @ y, summed over all leading dimensions of both.",
 )  # fmt: skip
 
@@ -188,12 +192,14 @@ def _lower_log_softmax_backward(x: Tensor, y: Tensor, dim: int) -> Tensor:
 softmax_ = primitive(
     "softmax", _widened(_softmax), _same,
     grad=lambda g, out, dim: out * (g - R.sum_(g * out, dim=(dim,), keepdim=True)), kinds="f",
-    array_rules=True, lower=_lower_softmax, doc="exp(x) along a dimension, scaled to the sum 1.",
+    array_rules=True, lower=_lower_softmax, samples=lambda make: [call(make(2, 3), dim=1), call(make(2, 3), dim=0)],
+    doc="exp(x) along a dimension, scaled to the sum 1.",
 )  # fmt: skip
 log_softmax_ = primitive(
     "log_softmax", _widened(_log_softmax), _same,
     grad=lambda g, out, dim: log_softmax_backward(g, out, dim=dim), kinds="f",
-    array_rules=True, lower=_lower_log_softmax, doc="The logarithm of softmax, accurate where softmax is small.",
+    array_rules=True, lower=_lower_log_softmax, samples=lambda make: [call(make(2, 3), dim=1), call(make(2, 3), dim=0)],
+    doc="The logarithm of softmax, accurate where softmax is small.",
 )  # fmt: skip
 log_softmax_backward = primitive(
     "log_softmax_backward", _widened(_log_softmax_backward), _same, inputs=("x", "y"),
@@ -201,7 +207,8 @@ log_softmax_backward = primitive(
         lambda g, y, dim: g - R.sum_(g * E.exp(y), dim=(dim,), keepdim=True),
         lambda g, x, y, dim: -(g * E.exp(y)) * R.sum_(x, dim=(dim,), keepdim=True),
     ),
-    kinds="f", lower=_lower_log_softmax_backward, doc="x - exp(y) * sum(x) along a dimension.",
+    kinds="f", lower=_lower_log_softmax_backward, samples=lambda make: [call(make(2, 3), make(2, 3), dim=1)],
+    doc="x - exp(y) * sum(x) along a dimension.",
 )  # fmt: skip
 
 
@@ -290,12 +297,14 @@ pick = primitive(
     "pick", lambda x, index: x[_places(index)], lambda x, index: (index.shape, x.dtype),
     inputs=("x", "index"), array_rules=True,
     grad=(lambda g, index, x_shape: place(g, index, 1.0, shape=x_shape), None),
+    samples=lambda make: [call(make(2, 3), make.index(2, below=3)), call(make(2, 3, 2), make.index(2, 2, below=3))],
     doc="x[n, index[n, ...], ...]: one element along dimension 1.",
 )  # fmt: skip
 place = primitive(
     "place", _place, lambda x, index, c, shape: (shape, x.dtype), inputs=("x", "index", "c"),
     grad=(lambda g, index, c: pick(g, index) * c, None, lambda g, x, index: pick(g, index) * x),
-    array_rules=True, lower=_lower_place, doc="Zeros with x * c (which broadcast) at the elements that pick takes.",
+    array_rules=True, lower=_lower_place, samples=lambda make: [call(make(2), make.index(2, below=3), make(), shape=(2, 3))],
+    doc="Zeros with x * c (which broadcast) at the elements that pick takes.",
 )  # fmt: skip
 pick_sum = primitive(
     "pick_sum", lambda x, index, c: np.asarray(np.add.reduce(x[_places(index)] * c, axis=None)),
@@ -303,6 +312,7 @@ pick_sum = primitive(
     grad=(lambda g, index, c, x_shape: place(g, index, c, shape=x_shape), None,
           lambda g, x, index: pick(x, index) * g),
     array_rules=True, lower=_lower_pick_sum,
+    samples=lambda make: [call(make(2, 3), make.index(2, below=3), make(2))],
     doc="The sum of the elements that pick takes, each times c.",
 )  # fmt: skip
 

@@ -14,7 +14,7 @@ import numpy as np
 from .. import dtypes
 from ..tensor import Tensor
 from .elementwise import conj, div, eq, fill, mul, where
-from .registry import primitive
+from .registry import call, primitive
 from .view import expand_to, flip, reshape
 
 Shape = tuple[int, ...]
@@ -51,8 +51,18 @@ def _sum(x: Any, *, dim: Dims, keepdim: bool) -> Any:
     return np.asarray(np.add.reduce(x, axis=dim, dtype=x.dtype, keepdims=keepdim))
 
 
+def reductions(make: Any) -> list[Any]:
+    """Samples of an op that reduces any dimensions."""
+    return [
+        call(make(2, 3), dim=(1,), keepdim=False), call(make(2, 3, 2), dim=(0, 2), keepdim=True),
+        call(make(2, 2), dim=(0, 1), keepdim=False), call(make(), dim=(), keepdim=False),
+        call(make(0, 2), dim=(1,), keepdim=False),
+    ]  # fmt: skip
+
+
 sum_ = primitive(
     "sum", _sum, _same_dtype, grad=lambda g, x_shape, dim: restore(g, x_shape, dim), linear=True,
+    samples=lambda make: [*reductions(make), call(make(0, 2), dim=(0,), keepdim=False)],
     doc="The sum over dimensions.",
 )  # fmt: skip
 
@@ -95,7 +105,8 @@ def _cat(xs: list[Tensor], dim: int) -> Tensor:
 
 
 prod = primitive(
-    "prod", _prod, _same_dtype, grad=_prod_grad, doc="The product over dimensions.",
+    "prod", _prod, _same_dtype, grad=_prod_grad, samples=lambda make: [*reductions(make), call(make(0, 2), dim=(0,), keepdim=False)],
+    doc="The product over dimensions.",
 )  # fmt: skip
 
 
@@ -112,20 +123,24 @@ def _extremum_grad(g: Tensor, x: Tensor, out: Tensor, dim: Dims) -> Tensor:
 amax = primitive(
     "amax", lambda x, dim, keepdim: np.asarray(np.maximum.reduce(x, axis=dim, keepdims=keepdim)),
     _same_dtype, grad=_extremum_grad, kinds="biuf",
+    samples=reductions,
     doc="The maximum over dimensions; ties share the gradient.",
 )  # fmt: skip
 amin = primitive(
     "amin", lambda x, dim, keepdim: np.asarray(np.minimum.reduce(x, axis=dim, keepdims=keepdim)),
     _same_dtype, grad=_extremum_grad, kinds="biuf",
+    samples=reductions,
     doc="The minimum over dimensions; ties share the gradient.",
 )  # fmt: skip
 all_ = primitive(
     "all", lambda x, dim, keepdim: np.asarray(np.logical_and.reduce(x, axis=dim, keepdims=keepdim)),
-    _to(dtypes.BOOL), doc="True where all elements are nonzero.",
+    _to(dtypes.BOOL), samples=reductions,
+    doc="True where all elements are nonzero.",
 )  # fmt: skip
 any_ = primitive(
     "any", lambda x, dim, keepdim: np.asarray(np.logical_or.reduce(x, axis=dim, keepdims=keepdim)),
-    _to(dtypes.BOOL), doc="True where some element is nonzero.",
+    _to(dtypes.BOOL), samples=reductions,
+    doc="True where some element is nonzero.",
 )  # fmt: skip
 
 
@@ -135,11 +150,13 @@ def _arg(reference: Any) -> Any:
 
 argmax = primitive(
     "argmax", _arg(np.argmax), lambda x, dim: (reduced_shape(x.shape, (dim,), False), dtypes.I64),
-    kinds="biuf", doc="The index of the first maximum along a dimension; of the first NaN if any.",
+    kinds="biuf", samples=lambda make: [call(make(2, 3), dim=1), call(make(2, 3), dim=0), call(make(3), dim=0)],
+    doc="The index of the first maximum along a dimension; of the first NaN if any.",
 )  # fmt: skip
 argmin = primitive(
     "argmin", _arg(np.argmin), lambda x, dim: (reduced_shape(x.shape, (dim,), False), dtypes.I64),
-    kinds="biuf", doc="The index of the first minimum along a dimension; of the first NaN if any.",
+    kinds="biuf", samples=lambda make: [call(make(2, 3), dim=1), call(make(2, 3), dim=0), call(make(3), dim=0)],
+    doc="The index of the first minimum along a dimension; of the first NaN if any.",
 )  # fmt: skip
 
 # -- scans ----------------------------------------------------------------------------------------
@@ -147,6 +164,7 @@ argmin = primitive(
 cumsum = primitive(
     "cumsum", lambda x, dim: np.cumsum(x, axis=dim, dtype=x.dtype), lambda x, dim: (x.shape, x.dtype),
     grad=lambda g, dim: flip(cumsum(flip(g, dims=(dim,)), dim=dim), dims=(dim,)), linear=True,
+    samples=lambda make: [call(make(2, 3), dim=0), call(make(2, 3), dim=1), call(make(0), dim=0)],
     doc="Running sums along a dimension.",
 )  # fmt: skip
 
@@ -176,5 +194,6 @@ def _reversed_cumsum(x: Tensor, dim: int) -> Tensor:
 
 cumprod = primitive(
     "cumprod", lambda x, dim: np.cumprod(x, axis=dim, dtype=x.dtype), lambda x, dim: (x.shape, x.dtype),
-    grad=_cumprod_grad, doc="Running products along a dimension.",
+    grad=_cumprod_grad, samples=lambda make: [call(make(2, 3), dim=0), call(make(2, 3), dim=1), call(make(0), dim=0)],
+    doc="Running products along a dimension.",
 )  # fmt: skip

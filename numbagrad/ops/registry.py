@@ -64,7 +64,9 @@ class Op:
     array_rules: bool = False
     #: Where the op is smooth enough for numerical checks: (low, high) per input.
     domain: tuple[tuple[float, float], ...] = ()
-    #: ``samples(make)`` yields (args, params) for the test matrix.
+    #: ``samples(make)`` yields calls for the test matrix (see :func:`call`): ``make(*shape)`` is a
+    #: tensor of the dtype and layout under test, ``make.index(*shape, below=n)`` one of indices.
+    #: Elementwise ops need none: theirs follow from `inputs`, `domain` and `kinds`.
     samples: Callable[..., Iterable[tuple[tuple[Any, ...], dict[str, Any]]]] | None = None
     #: Dtype kinds that the op takes, in NumPy's letters.
     kinds: str = "biufc"
@@ -224,6 +226,11 @@ class Op:
                 r = next(found)
                 grads[i] = wrap(r if r.__class__ is np.ndarray else np.asarray(r))
         return grads
+
+
+def call(*args: Any, **params: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """One sample of an op: ``call(make(2, 3), dim=(0,))``."""
+    return args, params
 
 
 def elementwise(

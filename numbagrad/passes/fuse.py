@@ -19,21 +19,28 @@ _OPERANDS = 24  # inputs and outputs of a kernel: more spill address registers
 
 
 def _levels(graph: Graph, pointwise: list[bool]) -> list[int]:
+    """As early as possible, then pointwise equations as late as their readers allow: a value is
+    computed where it is used instead of being stored for later."""
     producer = {v: i for i, e in enumerate(graph.eqns) for v in e.outputs}
+
+    def barrier(i: int, j: int) -> int:
+        """1 if equation i cannot run in one loop with its reader j."""
+        e, reader = graph.eqns[i], graph.eqns[j]
+        together = pointwise[i] and pointwise[j] and e.outputs[0].shape == reader.outputs[0].shape
+        return 0 if together else 1
+
     levels: list[int] = []
+    readers: list[list[int]] = [[] for _ in graph.eqns]
     for i, e in enumerate(graph.eqns):
-        level = 0
-        for a in e.inputs:
-            j = producer.get(a) if isinstance(a, Var) else None
-            if j is None:
-                continue
-            together = (
-                pointwise[i]
-                and pointwise[j]
-                and graph.eqns[j].outputs[0].shape == e.outputs[0].shape
-            )
-            level = max(level, levels[j] + (0 if together else 1))
-        levels.append(level)
+        sources = {producer[a] for a in e.inputs if isinstance(a, Var) and a in producer}
+        for j in sources:
+            readers[j].append(i)
+        # A view of an input is there before anything runs.
+        earliest = -1 if e.op.view else 0
+        levels.append(max((levels[j] + barrier(j, i) for j in sources), default=earliest))
+    for i in reversed(range(len(levels))):
+        if pointwise[i] and readers[i]:
+            levels[i] = max(levels[i], min(levels[j] - barrier(i, j) for j in readers[i]))
     return levels
 
 
