@@ -58,6 +58,8 @@ class _CompiledBackward(Node):
 
     __slots__ = ("again", "entry", "inputs", "residuals")
 
+    private_grads = True
+
     entry: _Entry
     residuals: list[Any] | None
     inputs: list[Any]

@@ -301,15 +301,14 @@ def logspace(
 
 def _evenly(start: Any, end: Any, steps: int, dtype: Any) -> np.ndarray[Any, Any]:
     """Computed from the nearer end, as in PyTorch, so that both ends are exact."""
-    ends: Any = (x.item() if isinstance(x, Tensor) else x for x in (start, end))
-    start, end = ends
+    start, end = (x.item() if isinstance(x, Tensor) else x for x in (start, end))
     if steps < 0:
         raise RuntimeError(f"number of steps must be non-negative, got {steps}")
     if dtype is None and (isinstance(start, complex) or isinstance(end, complex)):
         dtype = dtypes.get_default_dtype().to_complex()
     d = _np(dtype)
     if d.kind in "iu":
-        start, end = int(start), int(end)
+        start, end = int(start), int(end)  # type: ignore[arg-type]
     if steps < 2:
         return np.full(steps, start).astype(d)
     i = np.arange(steps)

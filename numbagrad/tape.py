@@ -66,6 +66,7 @@ class Node:
     hooks: Hooks | None
     stack: Any  # where the forward op was called, in anomaly mode
     n_outputs: int  # how many gradients `apply` takes
+    private_grads = False  # `apply` returns new tensors that it shows to nobody else
 
     def __init__(self, edges: Sequence[Edge | None]) -> None:
         self.edges = edges

@@ -8,6 +8,7 @@ in PyTorch's engine. Everything is iterative: depth is bounded by memory only.
 from __future__ import annotations
 
 import heapq
+import sys
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -47,6 +48,7 @@ def run_backward(
             captures.setdefault(node, {})[nr] = None
 
     pending: dict[Node, list[Tensor | None]] = {}
+    fresh: set[Node] = set()  # whose pending gradient was made here: no one else holds the tensor
     for (node, nr), g in zip(roots, grads, strict=True):
         _put(pending, node, nr, g)
     ready = [(n.order, n) for n in dict.fromkeys(n for n, _ in roots) if not dependencies[n]]
@@ -63,6 +65,7 @@ def run_backward(
                 node = heapq.heappop(ready)[1]
             edges = node.edges
             buffer = pending.pop(node, None)
+            private = False
             if buffer is None:
                 outputs = (None,) * len(edges)
             elif inputs is None and node.hooks is None and isinstance(node, OpNode):
@@ -76,8 +79,12 @@ def run_backward(
                     outputs = _fit(node, outputs)
                 if not keep_graph and node.saved:
                     node.saved = None
+                private = True
             else:
-                outputs = _run_node(node, buffer, captures, needed, keep_graph, accumulate)
+                outputs = _run_node(
+                    node, buffer, captures, needed, keep_graph, accumulate, node in fresh
+                )
+                private = node.private_grads and node.hooks is None
             node = None
             for edge, g in zip(edges, outputs):
                 if edge is None:
@@ -88,6 +95,8 @@ def run_backward(
                         _put(pending, target, edge[1], g)
                     else:
                         pending[target] = [g]
+                        if private and target.__class__ is AccumulateGrad:
+                            fresh.add(target)
                 left = dependencies[target] - 1
                 if left:
                     dependencies[target] = left
@@ -162,6 +171,7 @@ def _run_node(
     needed: set[Node] | None,
     keep_graph: bool,
     accumulate: bool,
+    fresh: bool,
 ) -> Sequence[Tensor | None]:
     hooks = node.hooks
     if hooks is not None:
@@ -169,6 +179,7 @@ def _run_node(
     if node.__class__ is AccumulateGrad:
         leaf_extras = node.variable._extras  # type: ignore[attr-defined]
         if leaf_extras is not None and leaf_extras.hooks:
+            fresh = False
             _run_tensor_hooks({0: leaf_extras.hooks}, buffer)
     captured = captures.get(node)
     if captured is not None:
@@ -190,7 +201,8 @@ def _run_node(
         if needed is None or captured is not None:
             g = buffer[0]
             if g is not None:
-                accumulate_grad(node.variable, g)  # type: ignore[attr-defined]
+                fresh = fresh and hooks is None and captured is None
+                accumulate_grad(node.variable, g, fresh)  # type: ignore[attr-defined]
             _run_post_hooks(node, (), buffer)
         return ()
     mask = -1
@@ -266,14 +278,17 @@ def _run_post_hooks(
     return outputs
 
 
-def accumulate_grad(leaf: Tensor, g: Tensor) -> None:
-    """Add `g` to ``leaf.grad``; when no graph is kept, in place as PyTorch does."""
+def accumulate_grad(leaf: Tensor, g: Tensor, fresh: bool = False) -> None:
+    """Add `g` to ``leaf.grad``; when no graph is kept, in place as PyTorch does.
+
+    `fresh`: nobody else holds the tensor `g`, so that it may become the gradient itself.
+    """
     with _accumulating:
         if thread.modes.trace is not None:
             thread.modes.trace.change_grad(leaf)
         previous = leaf._grad
         if previous is None:
-            leaf._grad = g if thread.modes.grad else _stolen_or_cloned(g)
+            leaf._grad = g if thread.modes.grad else _kept_or_cloned(g, fresh)
         elif thread.modes.grad:
             leaf._grad = add(previous, g)
         elif previous._data.__class__ is np.ndarray and g._data.__class__ is np.ndarray:
@@ -288,9 +303,21 @@ def accumulate_grad(leaf: Tensor, g: Tensor) -> None:
             fn(leaf)
 
 
-def _stolen_or_cloned(g: Tensor) -> Tensor:
-    """A gradient no one else can see: `g` may be shared with other leaves, hooks or the user."""
+def _references(t: Tensor) -> int:
+    return sys.getrefcount(t._data)
+
+
+# What `_references` says of an array that its tensor alone holds.
+_EXCLUSIVE = _references(wrap(np.empty(1)))
+
+
+def _kept_or_cloned(g: Tensor, fresh: bool) -> Tensor:
+    """A gradient that no one else can see: `g` itself if it is fresh and its array not shared."""
     data = g._data
     if data.__class__ is not np.ndarray:
         return wrap(data)
-    return wrap(np.array(data, order="C"))
+    whole = not isinstance(data.base, np.ndarray) and data.flags.c_contiguous
+    del data
+    if fresh and whole and _references(g) == _EXCLUSIVE:
+        return g
+    return wrap(np.array(g._data, order="C"))

@@ -166,7 +166,8 @@ class _Check:
                     "precision floating point or complex.",
                     stacklevel=4,
                 )
-            if any(s == 0 and n > 1 for s, n in zip(x._data.strides, x._data.shape)):
+            data = x._data
+            if data.size and any(s == 0 and n > 1 for s, n in zip(data.strides, data.shape)):
                 raise RuntimeError(
                     f"The {i}th input has a dimension with stride 0. gradcheck only supports "
                     "inputs that are non-overlapping to be able to compute the numerical gradients "
@@ -223,7 +224,7 @@ class _Check:
                 for row, d in zip(rows, self.differences(x._data, (*index, ...), direction)):
                     row.append(_parts(d))
         sizes = [_parts(o._data).size for o in self.outputs]
-        return [np.array(r).reshape(-1, n) for r, n in zip(rows, sizes, strict=True)]
+        return [np.array(r).reshape(len(r), n) for r, n in zip(rows, sizes, strict=True)]
 
     def outputs_without_grad(self) -> None:
         """An output that claims not to depend on the inputs must not."""
@@ -262,7 +263,7 @@ class _Check:
                 for column, g in zip(columns, self.vjp(k, cotangent), strict=True):
                     column.append(_parts(g))
         sizes = [_parts(x._data).size for x in self.inputs]
-        return [np.array(c).reshape(-1, n).T for c, n in zip(columns, sizes, strict=True)]
+        return [np.array(c).reshape(len(c), n).T for c, n in zip(columns, sizes, strict=True)]
 
     def projection(self) -> None:
         rng = np.random.default_rng(0)

@@ -39,21 +39,24 @@ add = elementwise(
 )  # fmt: skip
 
 
-def _no_bool(xs: Any) -> Any:
-    if any(x is True or x is False or getattr(x, "dtype", None) == dtypes.BOOL for x in xs):
-        raise RuntimeError(
-            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are "
-            "trying to invert a mask, use the `~` or `logical_not()` operator instead."
-        )
-    return PROMOTE.resolve(xs)
+def _no_bool(what: str) -> DtypeRule:
+    def resolve(xs: Any) -> Any:
+        if any(x is True or x is False or getattr(x, "dtype", None) == dtypes.BOOL for x in xs):
+            raise RuntimeError(
+                f"{what} bool tensor is not supported. If you are trying to invert a mask, use the "
+                "`~` or `logical_not()` operator instead."
+            )
+        return PROMOTE.resolve(xs)
+
+    return DtypeRule("promote", resolve)
 
 
-NO_BOOL = DtypeRule("promote", _no_bool)
 # A product of bools is an integer in PyTorch's square and pow.
 COUNTING = DtypeRule("counting", lambda xs: PROMOTE.resolve([*xs, 1]))
 
 sub = elementwise(
-    "sub", "x - y", np.subtract, inputs=_XY, dtype=NO_BOOL,
+    "sub", "x - y", np.subtract, inputs=_XY, kinds="iufc",
+    dtype=_no_bool("Subtraction, the `-` operator, with a"),
     grad=(lambda g: g, lambda g: neg(g)), linear=True,
     doc="x - y.",
     operators=("__sub__", "__rsub__", "__isub__"),
@@ -71,25 +74,26 @@ div = elementwise(
     operators=("__truediv__", "__rtruediv__", "__itruediv__"),
 )  # fmt: skip
 floor_divide = elementwise(
-    "floor_divide", "floor(x / y)", ref.floor_divide, inputs=_XY, kinds="biuf",
+    "floor_divide", "floor(x / y)", ref.floor_divide, inputs=_XY, kinds="iuf",
     grad=(lambda g: fill(g, 0), lambda g: fill(g, 0)), domain=((0.2, 0.8), (1.1, 3)),
     doc="x / y rounded towards minus infinity.",
     public=("floor_divide",), operators=("__floordiv__", "__rfloordiv__", "__ifloordiv__"),
 )  # fmt: skip
 remainder = elementwise(
-    "remainder", "remainder(x, y)", ref.remainder, inputs=_XY, kinds="biuf",
+    "remainder", "remainder(x, y)", ref.remainder, inputs=_XY, kinds="iuf",
     grad=(lambda g: g, lambda g, x, y: -g * floor(x / y)),
     doc="The remainder of x / y, with the sign of y.", domain=((0.2, 0.8), (1.1, 3)),
     public=("remainder",), operators=("__mod__", "__rmod__", "__imod__"),
 )  # fmt: skip
 fmod = elementwise(
-    "fmod", "fmod(x, y)", ref.fmod, inputs=_XY, kinds="biuf",
+    "fmod", "fmod(x, y)", ref.fmod, inputs=_XY, kinds="iuf",
     grad=(lambda g: g, lambda g, x, y: -g * trunc(x / y)),
     doc="The remainder of x / y, with the sign of x.", domain=((0.2, 0.8), (1.1, 3)),
     public=("fmod",),
 )  # fmt: skip
 neg = elementwise(
-    "neg", "-x", np.negative, dtype=NO_BOOL, grad=lambda g: -g, linear=True,
+    "neg", "-x", np.negative, kinds="iufc", dtype=_no_bool("Negation, the `-` operator, on a"),
+    grad=lambda g: -g, linear=True,
     doc="-x.", public=("neg", "negative"),
 )  # fmt: skip
 square = elementwise(
@@ -380,7 +384,7 @@ def _cast(x: Any, *, dtype: np.dtype[Any]) -> Any:
 cast = primitive(
     "to_copy", _cast, lambda x, dtype: (x.shape, dtype),
     grad=lambda g, x_dtype: to_dtype(g, x_dtype), linear=True,
-    samples=lambda make: [call(make(2, 3), dtype=dtypes.F32), call(make(2, 3), dtype=dtypes.float64.np)],
+    samples=lambda make: [call(make(2, 3), dtype=dtypes.complex128.np), call(make(2), dtype=dtypes.I64)],
     doc="The values in another dtype.",
 )  # fmt: skip
 
@@ -422,16 +426,20 @@ def real(x: Any) -> Any:
     return x.real
 
 
+def _complex_of(d: np.dtype[Any]) -> np.dtype[Any]:
+    return dtypes.complex128.np if d == np.float64 else dtypes.complex64.np
+
+
 def _complex(x: Any, y: Any) -> Any:
     x, y = np.broadcast_arrays(x, y)
-    r = np.empty(x.shape, np.complex128 if x.dtype == np.float64 else np.complex64)
+    r = np.empty(x.shape, _complex_of(x.dtype))
     r.real, r.imag = x, y
     return r
 
 
 make_complex = primitive(
     "complex", _complex,
-    lambda x, y: (broadcast_shapes(x.shape, y.shape), dtypes.of(x.dtype).to_complex().np),
+    lambda x, y: (broadcast_shapes(x.shape, y.shape), _complex_of(x.dtype)),
     inputs=_XY, grad=(lambda g: real_part(g), lambda g: imag_part(g)), kinds="f",
     samples=lambda make: [call(make(2, 3), make(3))],
     doc="x + i y from two real tensors.",

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from .registry import primitive
+from .registry import call, primitive
 
 Shape = tuple[int, ...]
 
@@ -146,14 +146,18 @@ def _like_params(key: Any, *, shape: Shape, dtype: np.dtype[Any], **_: Any) -> A
 
 random_uniform = primitive(
     "random_uniform", _uniform, _like_params, inputs=("key",), kinds="i",
+    samples=lambda make: [call(make.key(), shape=(2, 3), dtype=dtypes.F32, skip=1)],
     doc="Uniform numbers in [0, 1) from a key.",
 )  # fmt: skip
 random_normal = primitive(
     "random_normal", _normal, _like_params, inputs=("key",), kinds="i",
+    samples=lambda make: [call(make.key(), shape=(2, 3), dtype=dtypes.F64, skip=1)],
     doc="Normal numbers of mean 0 and standard deviation 1 from a key.",
 )  # fmt: skip
 random_integers = primitive(
     "random_integers", _integers, _like_params, inputs=("key",), kinds="i",
+    samples=lambda make: [
+        call(make.key(), shape=(2, 3), low=-1, count=5, dtype=dtypes.I64, skip=1)],
     doc="Integers in [low, low + count) from a key.",
 )  # fmt: skip
 
@@ -171,5 +175,6 @@ def _inverse_cdf(x: Any, y: Any) -> Any:
 
 inverse_cdf = primitive(
     "inverse_cdf", _inverse_cdf, lambda x, y: (y.shape, dtypes.I64), inputs=("x", "y"), kinds="f",
+    samples=lambda make: [call(make(2, 3, low=0.2, high=0.3), make(2, 4, low=0, high=0.5))],
     doc="The categories at which running sums of weights x, per row, reach the fractions y.",
 )  # fmt: skip

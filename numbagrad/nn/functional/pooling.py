@@ -89,9 +89,7 @@ def max_pool1d(
     return_indices: bool = False,
 ) -> Any:
     """The maximum of windows along the last dimension; see :func:`max_pool2d`."""
-    return _max_pool(
-        1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
-    )
+    return _max_pool(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def max_pool2d(
@@ -118,9 +116,7 @@ def max_pool2d(
     >>> ng.nn.functional.max_pool2d(ng.tensor([[[1.0, 2.0], [4.0, 3.0]]]), 2).tolist()
     [[[4.0]]]
     """
-    return _max_pool(
-        2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
-    )
+    return _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def _avg_pool(
@@ -164,9 +160,7 @@ def avg_pool1d(
     count_include_pad: bool = True,
 ) -> Tensor:
     """The mean of windows along the last dimension; see :func:`avg_pool2d`."""
-    return _avg_pool(
-        1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None
-    )
+    return _avg_pool(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
 
 def avg_pool2d(

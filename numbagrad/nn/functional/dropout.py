@@ -1,0 +1,80 @@
+"""Dropout: zeros at random places during training."""
+
+from __future__ import annotations
+
+from ...inplace import assign
+from ...ops import elementwise as E
+from ...ops.export import check_tensor
+from ...random import rand
+from ...tensor import Tensor
+
+
+def _check(p: float) -> None:
+    if not 0.0 <= p <= 1.0:
+        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+
+
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Zeros with probability p, the other elements divided by 1 - p; the input in evaluation.
+
+    Raises:
+        ValueError: `p` is not in [0, 1].
+
+    >>> import numbagrad as ng
+    >>> ng.nn.functional.dropout(ng.ones(3), 0.5, training=False)
+    tensor([1., 1., 1.])
+    """
+    _check(p)
+    x = check_tensor("dropout", input)
+    return _masked(x, tuple(x.shape), p, training, inplace)
+
+
+def _masked(x: Tensor, shape: tuple[int, ...], p: float, training: bool, inplace: bool) -> Tensor:
+    if not training or p == 0:
+        return x
+    # p = 1 keeps nothing: 1 / (1 - p) must not meet a kept element.
+    scale = 0.0 if p == 1 else 1 / (1 - p)
+    keep = E.ge(rand(shape), p)
+    result = x * (keep.to(x.dtype) * scale)
+    return assign(x, result, "dropout_") if inplace else result
+
+
+def _channels(
+    name: str, input: Tensor, rank: int, p: float, training: bool, inplace: bool
+) -> Tensor:
+    _check(p)
+    x = check_tensor(name, input)
+    channel = x.ndim - rank - 1
+    shape = (*x.shape[: channel + 1], *(1,) * rank)
+    return _masked(x, shape, p, training, inplace)
+
+
+def dropout1d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
+    """Zeros in whole channels of (batch, channels, length), or without the batch."""
+    return _channels("dropout1d", input, 1, p, training, inplace)
+
+
+def dropout2d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
+    """Zeros in whole channels of (batch, channels, height, width), or without the batch."""
+    return _channels("dropout2d", input, 2, p, training, inplace)
+
+
+def alpha_dropout(
+    input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
+) -> Tensor:
+    """Dropout that keeps mean and variance of what SELU gives."""
+    _check(p)
+    x = check_tensor("alpha_dropout", input)
+    if not training or p == 0:
+        return x
+    dropped = -1.7580993408473766  # the limit of SELU at minus infinity
+    keep = E.ge(rand(tuple(x.shape)), p).to(x.dtype)
+    if p == 1:
+        return x * 0
+    a = ((1 - p) * (1 + p * dropped**2)) ** -0.5
+    result = (x * keep + (1 - keep) * dropped) * a - a * p * dropped
+    return assign(x, result, "alpha_dropout_") if inplace else result

@@ -1,0 +1,211 @@
+"""The matrix generated from the registry: op × dtype × layout × what must hold for every op."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import numbagrad as ng
+from numbagrad.autograd import gradcheck, gradgradcheck
+from numbagrad.ops.export import EXPORTS
+from numbagrad.ops.registry import REGISTRY, Op
+from tests.samples import DTYPES, LAYOUTS, Make, samples, takes
+
+OPS = [pytest.param(op, id=name) for name, op in sorted(REGISTRY.items())]
+DIFFERENTIABLE = [p for p in OPS if p.values[0].rules is not None]
+ELEMENTWISE = [p for p in OPS if p.values[0].expr is not None]
+
+
+def arrays(args: tuple[Any, ...]) -> list[Any]:
+    return [a._data if isinstance(a, ng.Tensor) else a for a in args]
+
+
+def evaluated(op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> list[Any]:
+    with np.errstate(all="ignore"):
+        r = op.evaluate(*arrays(args), **params)
+    return list(r) if isinstance(r, tuple) else [r]
+
+
+# -- every fact is there --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_record_is_complete(op):
+    assert op.doc.endswith("."), "a sentence that says what the op computes"
+    assert op.inputs and len(set(op.inputs)) == len(op.inputs)
+    assert callable(op.evaluate) and callable(op.abstract)
+    assert set(op.kinds) <= set("biufc") and op.kinds
+    if op.expr is not None:
+        assert op.reference is not None and op.dtype_rule is not None
+    if isinstance(op.rules, tuple):
+        assert len(op.rules) == len(op.inputs), "one rule (or None) per input"
+    if op.domain:
+        assert len(op.domain) == len(op.inputs) and all(a < b for a, b in op.domain)
+    for name in op.public:
+        assert name in EXPORTS and hasattr(ng.Tensor, name)
+    first = next(d for d in DTYPES if takes(op, d))
+    assert list(samples(op, Make(first))), "no samples: add `samples=` to the record"
+
+
+@pytest.mark.parametrize("op", [p for p in OPS if p.values[0].rules is None])
+def test_op_without_gradient_has_none(op):
+    """Without a rule, a float that comes out must not depend on a float that goes in."""
+    for dtype in DTYPES:
+        if dtype.np.kind in "fc" and takes(op, dtype):
+            for args, params in samples(op, Make(dtype)):
+                assert all(r.dtype.kind not in "fc" for r in evaluated(op, args, params))
+
+
+def test_public_names_are_unique():
+    names = [n for op in REGISTRY.values() for n in op.public]
+    assert len(names) == len(set(names))
+
+
+def test_rules_name_what_they_can_have():
+    for op in REGISTRY.values():
+        inputs = {n.lstrip("*") for n in op.inputs}
+        known = inputs | {"g", "out", "needs", "shapes"}
+        known |= {f"{n}_{fact}" for n in inputs for fact in ("shape", "dtype")}
+        dtype = next(d for d in reversed(DTYPES) if takes(op, d))
+        known |= {p for _, params in samples(op, Make(dtype)) for p in params}
+        assert op.wanted(-1) <= known, f"{op.name}: {op.wanted(-1) - known}"
+
+
+# -- abstract, layouts, views ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_abstract_says_what_evaluate_does(op):
+    for dtype in DTYPES:
+        if not takes(op, dtype):
+            continue
+        for layout in LAYOUTS:
+            for args, params in samples(op, Make(dtype, layout)):
+                avals = op.abstract(*arrays(args), **params)
+                expected = avals if isinstance(avals, list) else [avals]
+                found = evaluated(op, args, params)
+                for r, (shape, d) in zip(found, expected, strict=True):
+                    assert type(r) is np.ndarray, f"{type(r)} for {dtype} {params}"
+                    assert (r.shape, r.dtype) == (tuple(shape), d), f"{dtype} {layout} {params}"
+                    assert r.dtype is ng.dtypes.of(r.dtype).np, "not NumPy's native singleton"
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_layout_does_not_matter(op):
+    for dtype in (ng.int64, ng.float32, ng.float64, ng.complex128):
+        if not takes(op, dtype):
+            continue
+        for layout in ("strided", "broadcast"):
+            for args, params in samples(op, Make(dtype, layout)):
+                compact = tuple(a.clone() if isinstance(a, ng.Tensor) else a for a in args)
+                for a, b in zip(evaluated(op, args, params), evaluated(op, compact, params)):
+                    np.testing.assert_allclose(a, b, 1e-6, 1e-6, err_msg=f"{dtype} {params}")
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_views_share_memory_and_others_do_not(op):
+    dtype = next(d for d in reversed(DTYPES) if takes(op, d))
+    for args, params in samples(op, Make(dtype)):
+        data = arrays(args)
+        for r in evaluated(op, args, params):
+            shared = any(np.shares_memory(r, a) for a in data if isinstance(a, np.ndarray))
+            assert shared == (op.view and r.size > 0), params
+
+
+@pytest.mark.parametrize("op", [p for p in OPS if p.values[0].linear])
+def test_linear_ops_are_linear(op):
+    dtype = ng.complex128 if takes(op, ng.complex128) else ng.float64
+    for args, params in samples(op, Make(dtype)):
+        if any(isinstance(p, np.dtype) and p.kind != dtype.np.kind for p in params.values()):
+            continue
+
+        def scaled(factor, args=args, params=params):
+            floats = [isinstance(a, ng.Tensor) and a._data.dtype.kind in "fc" for a in args]
+            if not all(floats[:1]):
+                return None
+            scaled_args = [a * factor if f else a for a, f in zip(args, floats)]
+            if any(not f and not isinstance(a, ng.Tensor) for a, f in zip(args, floats)):
+                return None  # an affine call: one operand is a number
+            return op(*scaled_args, **params)
+
+        once, twice = scaled(1), scaled(2)
+        if once is not None:
+            np.testing.assert_allclose(twice.numpy(), 2 * once.numpy(), 1e-12)
+
+
+# -- derivatives ----------------------------------------------------------------------------------
+
+
+def leaves(op: Op, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments, those that the op has a gradient for requiring grad."""
+    rules = op.rules if isinstance(op.rules, tuple) else (True,) * len(args)
+    return tuple(
+        a.requires_grad_() if rule and isinstance(a, ng.Tensor) and a._data.dtype.kind in "fc" else a
+        for a, rule in zip(args, rules, strict=True)
+    )
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "strided"])
+@pytest.mark.parametrize("op", DIFFERENTIABLE)
+def test_gradients(op, layout):
+    for dtype in (ng.float64, ng.complex128):
+        if not takes(op, dtype):
+            continue
+        for args, params in samples(op, Make(dtype, layout)):
+            inputs = leaves(op, args)
+            wanted = [a for a in inputs if isinstance(a, ng.Tensor) and a.requires_grad]
+            if not wanted:
+                continue
+
+            def fn(*xs, params=params):
+                return op(*xs, **params)
+
+            if not fn(*inputs).requires_grad:
+                continue
+            where = f"{op.name} {dtype} {[tuple(w.shape) for w in wanted]} {params}"
+            assert gradcheck(fn, inputs, check_grad_dtypes=True), where
+            if layout == "contiguous":
+                assert gradgradcheck(fn, inputs, fast_mode=True, atol=1e-4), where
+
+
+# -- errors ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("op", ELEMENTWISE)
+def test_wrong_dtypes_are_refused(op):
+    for dtype in DTYPES:
+        if takes(op, dtype):
+            continue
+        make = Make(dtype)
+        args = [make.mask(2) if n == "condition" else make(2) for n in op.inputs]
+        # A floating op takes integers by making them floats: then the kind says so.
+        if dtype.np.kind in "biu" and op.dtype_rule.name == "floating":
+            continue
+        with pytest.raises(RuntimeError):
+            op(*args)
+
+
+@pytest.mark.parametrize("op", [p for p in ELEMENTWISE if len(p.values[0].inputs) > 1])
+def test_shapes_that_do_not_broadcast_are_refused(op):
+    dtype = next(d for d in reversed(DTYPES) if takes(op, d))
+    low, high = op.domain[-1] if op.domain else (1, 2)
+    for d in {dtype, ng.int64 if takes(op, ng.int64) else dtype}:
+        make = Make(d)
+        args = [make.mask(2) if n == "condition" else make(2, low=low, high=high)
+                for n in op.inputs[:-1]]  # fmt: skip
+        with pytest.raises(RuntimeError, match=r"size of tensor a \(\d\) must match .* dimension 0"):
+            op(*args, make(3, low=low, high=high))
+
+
+@pytest.mark.parametrize("name", sorted({n for op in REGISTRY.values() for n in op.public}))
+def test_public_functions_refuse_other_types(name):
+    fn = getattr(ng, name)
+    arity = next(len(op.inputs) for op in REGISTRY.values() if name in op.public)
+    for bad in ("a", [1.0], None, np.ones(2)):
+        with pytest.raises(TypeError):
+            fn(*[bad] * arity)
+        if arity == 2:
+            with pytest.raises(TypeError):
+                fn(ng.ones(2), bad)
