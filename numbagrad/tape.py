@@ -21,6 +21,7 @@ from .tensor import INFERENCE, Shape, Tensor, View, extras, version_counter, wra
 next_sequence = itertools.count().__next__
 _ndarray = np.ndarray
 _new = object.__new__
+NOTHING: list[Any] = []  # what a node has saved that saves nothing; never changed
 
 Edge = tuple["Node", int]
 Meta = tuple[Shape, np.dtype[Any]]
@@ -268,20 +269,33 @@ def record(modes: Modes, op: Any, args: tuple[Any, ...], params: dict[str, Any],
         data = outs._data
         node.metas = None
         dtype = data.dtype
-        shape = data.shape
-        for a in args:
-            if isinstance(a, Tensor):
-                d = a._data
-                if d.dtype is not dtype or d.shape != shape:
-                    node.metas = _metas(args)
-                    break
+        if len(args) == 1 and op.reference is not None:  # elementwise: of the input's shape
+            if a._data.dtype is not dtype:
+                node.metas = _metas(args)
+        else:
+            shape = data.shape
+            for a in args:
+                if isinstance(a, Tensor):
+                    d = a._data
+                    if d.dtype is not dtype or d.shape != shape:
+                        node.metas = _metas(args)
+                        break
         if dtype.kind in "fc":
             outs._node = node
             outs._requires_grad = True
+    residuals = op._residuals.get(mask)
+    if residuals is None:
+        residuals = op.residuals(mask)
+    if not residuals:
+        node.saved = node.counters = NOTHING
+        node.versions = None
+        if modes.stack_recorder is not None:
+            node.stack = modes.stack_recorder()
+        return
     saved: list[Any] = []
     counters: list[list[int] | None] = []
     versioned = False
-    for is_output, i in op._residuals.get(mask) or op.residuals(mask):
+    for is_output, i in residuals:
         if is_output:
             value = outs[i] if outs.__class__ is tuple else outs
         else:

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from ..eager import as_array
 from ..modes import thread
 from ..ops.reduction import sum_to
 from ..ops.elementwise import add, to_dtype
 from ..tape import AccumulateGrad, Edge, Node, OpNode
 from ..tensor import Tensor, wrap
 
+_ndarray = np.ndarray
 _accumulating = threading.Lock()
 
 
@@ -47,7 +47,7 @@ def run_backward(
         for node, nr in inputs:
             captures.setdefault(node, {})[nr] = None
 
-    pending: dict[Node, list[Tensor | None]] = {}
+    pending: dict[Node, list[Any]] = {}
     fresh: set[Node] = set()  # whose pending gradient was made here: no one else holds the tensor
     for (node, nr), g in zip(roots, grads, strict=True):
         _put(pending, node, nr, g)
@@ -69,20 +69,23 @@ def run_backward(
             if buffer is None:
                 outputs = (None,) * len(edges)
             elif inputs is None and node.hooks is None and isinstance(node, OpNode):
+                # The common case: plain arrays from op to op, without tensors around them.
                 op = node.op
                 outputs = None
                 if not create_graph and op.expr is not None:
-                    outputs = op.pointwise_backward(node, buffer[0], node.mask, quietly)
+                    g = buffer[0]
+                    data = g if g.__class__ is _ndarray else g._data
+                    outputs = op.pointwise_backward(node, data, node.mask, quietly)
                 if outputs is None:
-                    outputs = op.backward(node, buffer, node.mask)
+                    outputs = op.backward(node, _wrapped(buffer), node.mask)
                 if node.metas is not None:
-                    outputs = _fit(node, outputs)
+                    outputs = _fit(node, _wrapped(outputs))
                 if not keep_graph and node.saved:
                     node.saved = None
                 private = True
             else:
                 outputs = _run_node(
-                    node, buffer, captures, needed, keep_graph, accumulate, node in fresh
+                    node, _wrapped(buffer), captures, needed, keep_graph, accumulate, node in fresh
                 )
                 private = node.private_grads and node.hooks is None
             node = None
@@ -145,7 +148,7 @@ def _leading_to(targets: set[Node], nodes: dict[Node, int]) -> set[Node]:
     return found
 
 
-def _put(pending: dict[Node, list[Tensor | None]], node: Node, nr: int, g: Tensor) -> None:
+def _put(pending: dict[Node, list[Any]], node: Node, nr: int, g: Any) -> None:
     buffer = pending.get(node)
     if buffer is None:
         if node.n_outputs == 1:
@@ -156,12 +159,20 @@ def _put(pending: dict[Node, list[Tensor | None]], node: Node, nr: int, g: Tenso
     buffer[nr] = g if previous is None else _sum(previous, g)
 
 
-def _sum(a: Tensor, b: Tensor) -> Tensor:
-    x, y = a._data, b._data
+def _wrapped(values: Sequence[Any]) -> list[Tensor | None]:
+    """Arrays among the cotangents as tensors."""
+    return [wrap(v) if v.__class__ is _ndarray else v for v in values]
+
+
+def _sum(a: Any, b: Any) -> Any:
+    """The sum of two cotangents: tensors, or arrays as long as no graph of them is wanted."""
     modes = thread.modes
-    if modes.grad or x.__class__ is not np.ndarray or y.__class__ is not np.ndarray:
+    x = a if a.__class__ is _ndarray else a._data
+    y = b if b.__class__ is _ndarray else b._data
+    if modes.grad or x.__class__ is not _ndarray or y.__class__ is not _ndarray:
+        a, b = _wrapped((a, b))
         return add(a, b)
-    return wrap(as_array(modes.quietly(np.add, x, y)))
+    return modes.quietly(add.evaluate, x, y)
 
 
 def _run_node(

@@ -80,7 +80,7 @@ class _Loading:
             key = prefix + name
             if key in state:
                 self._load_tensor(module, name, key, current, state[key])
-            else:
+            elif name not in getattr(module, "_optional_state", ()):
                 self.missing.append(key)
         extra = prefix + EXTRA_STATE
         if hasattr(module, "set_extra_state"):

@@ -304,7 +304,7 @@ place = primitive(
     "place", _place, lambda x, index, c, shape: (shape, x.dtype), inputs=("x", "index", "c"),
     grad=(lambda g, index, c: pick(g, index) * c, None, lambda g, x, index: pick(g, index) * x),
     array_rules=True, lower=_lower_place, samples=lambda make: [call(make(2), make.index(2, below=3), make(), shape=(2, 3))],
-    doc="Zeros with x * c (which broadcast) at the elements that pick takes.",
+    kinds="f", doc="Zeros with x * c (which broadcast) at the elements that pick takes.",
 )  # fmt: skip
 pick_sum = primitive(
     "pick_sum", lambda x, index, c: np.asarray(np.add.reduce(x[_places(index)] * c, axis=None)),
@@ -313,7 +313,7 @@ pick_sum = primitive(
           lambda g, x, index: pick(x, index) * g),
     array_rules=True, lower=_lower_pick_sum,
     samples=lambda make: [call(make(2, 3), make.index(2, below=3), make(2))],
-    doc="The sum of the elements that pick takes, each times c.",
+    kinds="f", doc="The sum of the elements that pick takes, each times c.",
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ Every reduction takes ``dim``: a sorted tuple of non-negative dimensions, alread
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -88,8 +89,12 @@ def _prod_grad(g: Tensor, x: Tensor, dim: Dims) -> Tensor:
     """The product of all others: exclusive products from both ends, right where x has zeros."""
     rest = tuple(i for i in range(x.ndim) if i not in dim)
     order = rest + dim
-    moved = x.permute(order).reshape(*[x.shape[i] for i in rest], -1)
+    kept = tuple(x._data.shape[i] for i in rest)
+    n = math.prod(x._data.shape[i] for i in dim)
+    moved = reshape(x.permute(order), (*kept, n))
     axis = len(rest)
+    if n == 0:
+        return restore(g, tuple(x.shape), dim)
     ones = fill(moved[..., :1], 1)
     before = cumprod(_cat([ones, moved[..., :-1]], axis), dim=axis)
     after = flip(cumprod(flip(_cat([moved[..., 1:], ones], axis), dims=(axis,)), dim=axis), dims=(axis,))

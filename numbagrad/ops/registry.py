@@ -7,6 +7,7 @@ and the documentation are read off these records; nothing else lists ops by name
 from __future__ import annotations
 
 import inspect
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,10 +20,12 @@ from ..ir.graph import Graph
 from ..ir.pointwise import vjp_kernel
 from ..ir.trace import trace
 from ..modes import thread
-from ..tape import OpNode
+from ..tape import NOTHING, OpNode
 from ..tensor import Tensor, wrap
 
 _ndarray = np.ndarray
+_ndarray = np.ndarray
+_asarray = np.asarray
 Rule = Callable[..., Any]
 Aval = tuple[tuple[int, ...], np.dtype[Any]]
 REGISTRY: dict[str, Op] = {}
@@ -78,7 +81,9 @@ class Op:
     differentiable_mask: int | None = field(init=False)
     _wants: tuple[tuple[str, ...], ...] = field(init=False)
     _residuals: dict[int, tuple[tuple[bool, int], ...]] = field(init=False, default_factory=dict)
-    _pointwise_vjps: dict[Any, Any] = field(init=False, default_factory=dict)
+    _pointwise_vjps: dict[Any, dict[Any, Hot]] = field(
+        init=False, default_factory=lambda: defaultdict(dict)
+    )
 
     def __post_init__(self) -> None:
         if self.name in REGISTRY:
@@ -129,9 +134,11 @@ class Op:
         """Apply the gradient rules of a recorded call for the inputs in `mask`."""
         modes = thread.modes
         if self.expr is not None and not modes.grad:
-            fast = self.pointwise_backward(node, grads[0], mask, modes.quietly)
+            g0 = grads[0]
+            assert g0 is not None
+            fast = self.pointwise_backward(node, g0._data, mask, modes.quietly)
             if fast is not None:
-                return fast
+                return tuple(None if r is None else wrap(r) for r in fast)
         if self.array_rules and not modes.grad and modes.trace is None and len(grads) == 1:
             fast = self._array_backward(node, grads[0], mask, modes.quietly)
             if fast is not None:
@@ -193,15 +200,14 @@ class Op:
         assert meta is not None
         return meta[0] if fact == "shape" else meta[1]
 
-    def pointwise_backward(self, node: OpNode, g: Any, mask: int, quietly: Any) -> Any:
-        """All rules in one pass over plain arrays, or None if something is not plain."""
-        data = g._data
-        if data.__class__ is not np.ndarray:
+    def pointwise_backward(self, node: OpNode, data: Any, mask: int, quietly: Any) -> Any:
+        """All rules in one pass, from arrays to arrays; None if something is not plain."""
+        if data.__class__ is not _ndarray:
             return None
         d = data.dtype
         arrays = [data]
-        for a in node.saved_data():
-            if a.__class__ is np.ndarray:
+        for a in node.saved_data() if node.saved is not NOTHING else NOTHING:
+            if a.__class__ is _ndarray:
                 if a.dtype is not d and a.dtype.kind != "b":
                     return None
                 arrays.append(a)
@@ -209,23 +215,21 @@ class Op:
                 arrays.append(constant(a, d))
             else:
                 return None
-        key = (node.mask << 16 | mask) << 8 | d.num
-        kernel = self._pointwise_vjps.get(key)
+        which = mask if mask == node.mask else (node.mask, mask)
+        kernel = self._pointwise_vjps[d].get(which)
         if kernel is None:
             kernel = vjp_kernel(self, node.mask, mask, arrays)
-            self._pointwise_vjps[key] = kernel
+            self._pointwise_vjps[d][which] = kernel
         results = quietly(kernel.reference if data.size < LARGE else kernel, *arrays)
         n = len(node.edges)
         if n == 1:
             r = results[0]
-            return (wrap(r if r.__class__ is np.ndarray else np.asarray(r)),)
+            return results if r.__class__ is _ndarray else (_asarray(r),)
         found = iter(results)
-        grads: list[Any] = [None] * n
-        for i in range(n):
-            if mask >> i & 1:
-                r = next(found)
-                grads[i] = wrap(r if r.__class__ is np.ndarray else np.asarray(r))
-        return grads
+        return [
+            None if not mask >> i & 1 else r if (r := next(found)).__class__ is _ndarray else _asarray(r)
+            for i in range(n)
+        ]
 
 
 def call(*args: Any, **params: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
