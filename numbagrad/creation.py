@@ -44,15 +44,15 @@ def _array(data: Any, d: Any) -> np.ndarray[Any, Any]:
             raise ValueError(
                 f"expected sequences of equal length at every depth, got a ragged one: {error}"
             ) from None
-        if source.dtype.kind == "O" and isinstance(_first(data), int):
-            raise ValueError(f"Overflow: {_first(data)} or a later number does not fit in int64")
+        if _is_huge(source):
+            if d is None or dtypes.of(d).np.kind in "iu":
+                raise ValueError("Overflow: an int does not fit in int64; pass dtype=ng.float64")
+            source = source.astype(np.float64)
         if source.dtype.kind == "O":
             raise RuntimeError(
                 f"Could not infer dtype of {type(_first(data)).__name__}; a tensor holds numbers "
                 "and bools"
             )
-        if source.dtype == np.uint64:
-            raise ValueError(f"Overflow: a number of {data!r} does not fit in int64")
         if source.dtype.kind in "US":
             raise TypeError(f"new(): invalid data type 'str': {_first(data)!r} is not a number")
         if d is None and not _has_arrays(data):
@@ -72,6 +72,13 @@ def _array(data: Any, d: Any) -> np.ndarray[Any, Any]:
     elif target.kind == "f" and source.dtype.kind == "c" and not isinstance(data, Tensor):
         raise TypeError(f"must be real numbers for dtype {dtypes.of(target)}, not complex")
     return thread.modes.quietly(np.array, source, dtype=target, order="C")
+
+
+def _is_huge(source: np.ndarray[Any, Any]) -> bool:
+    """Whether NumPy made the array of ints that int64 does not hold."""
+    if source.dtype.kind == "O":
+        return source.size > 0 and all(type(x) is int for x in source.flat)
+    return source.dtype == np.uint64
 
 
 def _plain(data: Any) -> Any:

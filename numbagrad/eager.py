@@ -221,7 +221,8 @@ def pointwise(
                     if y.dtype is not d:
                         return general(x, y)
                 elif y.__class__ is float or y.__class__ is int:
-                    y = constant(y, d)
+                    number = _constants[d].get(y)
+                    y = constant(y, d) if number is None else number
                 else:
                     return general(x, y)
                 if x.size >= LARGE or y.size >= LARGE:

@@ -223,27 +223,37 @@ def record(modes: Modes, op: Any, args: tuple[Any, ...], params: dict[str, Any],
     """Put one op call on the tape and make its outputs (a tensor or a tuple) require grad."""
     differentiable = op.differentiable_mask
     edges: list[Edge | None]
+    single = outs.__class__ is not tuple
+    metas = dtype = None
+    if single:
+        dtype = outs._data.dtype
+        if dtype.kind not in "fc":
+            return
     if len(args) == 1:
         if differentiable == 0:
             return
         mask = 1
         a = args[0]
         edges = [(accumulator(a), 0) if a._node is None else (a._node, a._nr)]
+        # An elementwise op of one input keeps its shape.
+        if not single or op.reference is None or a._data.dtype is not dtype:
+            metas = _metas(args)
     else:
         mask = 0
         bit = 1
         edges = []
+        shape = outs._data.shape if single else None
         for a in args:
-            if (
-                isinstance(a, Tensor)
-                and a._requires_grad
-                and (differentiable is None or differentiable & bit)
-            ):
-                source = a._node
-                edges.append((accumulator(a), 0) if source is None else (source, a._nr))
-                mask |= bit
-            else:
-                edges.append(None)
+            edge = None
+            if isinstance(a, Tensor):
+                d = a._data
+                if metas is None and (d.shape != shape or d.dtype is not dtype):
+                    metas = _metas(args)
+                if a._requires_grad and (differentiable is None or differentiable & bit):
+                    source = a._node
+                    edge = (accumulator(a), 0) if source is None else (source, a._nr)
+                    mask |= bit
+            edges.append(edge)
             bit <<= 1
         if not mask:
             return
@@ -251,38 +261,23 @@ def record(modes: Modes, op: Any, args: tuple[Any, ...], params: dict[str, Any],
     node.params = params
     node.mask = mask
     node.edges = edges
+    node.metas = metas
     node.order = -next_sequence()
     node.hooks = None
     node.stack = None
-    if outs.__class__ is tuple:
+    if single:
+        node.n_outputs = 1
+        node.out_metas = None
+        outs._node = node
+        outs._requires_grad = True
+    else:
         node.n_outputs = len(outs)
         node.out_metas = [(o._data.shape, o._data.dtype) for o in outs]
-        node.metas = _metas(args)
         for nr, out in enumerate(outs):
             if out._data.dtype.kind in "fc":
                 out._node = node
                 out._nr = nr
                 out._requires_grad = True
-    else:
-        node.n_outputs = 1
-        node.out_metas = None
-        data = outs._data
-        node.metas = None
-        dtype = data.dtype
-        if len(args) == 1 and op.reference is not None:  # elementwise: of the input's shape
-            if a._data.dtype is not dtype:
-                node.metas = _metas(args)
-        else:
-            shape = data.shape
-            for a in args:
-                if isinstance(a, Tensor):
-                    d = a._data
-                    if d.dtype is not dtype or d.shape != shape:
-                        node.metas = _metas(args)
-                        break
-        if dtype.kind in "fc":
-            outs._node = node
-            outs._requires_grad = True
     residuals = op._residuals.get(mask)
     if residuals is None:
         residuals = op.residuals(mask)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 from typing import Any, Self
 
 from ..tensor import Tensor
@@ -147,6 +148,20 @@ class ModuleList(_Numbered):
 
     def __iadd__(self, other: Iterable[Module]) -> Self:
         return self.extend(other)
+
+    def __repr__(self) -> str:
+        """As of other modules, with neighbours that print alike in one line."""
+        texts = [repr(module) for module in self]
+        lines = []
+        start = 0
+        for text, same in groupby(texts):
+            n = len(list(same))
+            label = f"({start}): " if n == 1 else f"({start}-{start + n - 1}): {n} x "
+            lines.append(label + text.replace("\n", "\n  "))
+            start += n
+        if not lines:
+            return f"{self._get_name()}()"
+        return f"{self._get_name()}(\n  " + "\n  ".join(lines) + "\n)"
 
 
 class ModuleDict(Module):

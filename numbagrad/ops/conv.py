@@ -263,9 +263,7 @@ def _max_pool(x: Any, *, kernel: Shape, stride: Shape, padding: Pads, dilation: 
     return best
 
 
-def _max_pool_index(
-    x: Any, *, kernel: Shape, stride: Shape, padding: Pads, dilation: Shape
-) -> Any:
+def _max_pool_index(x: Any, *, kernel: Shape, stride: Shape, padding: Pads, dilation: Shape) -> Any:
     """Where in the flattened x the maxima are: the first of equal ones, the last of NaNs."""
     out = out_space(x.shape[2:], kernel, stride, padding, dilation)
     padded = _padded(x, padding, _lowest(x.dtype))

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..dispatch import bind
+from ..eager import accepted
 from ..inplace import assign, assign_out, keep_original
 from ..tape import next_sequence
 from ..tensor import Tensor
@@ -39,6 +40,21 @@ def operand(name: str, x: Any) -> Any:
         f"{name}(): argument must be Tensor or Number, not {type(x).__name__}; "
         "convert arrays and lists with ng.tensor(...) first"
     )
+
+
+def operands(name: str, x: Any, y: Any) -> tuple[Any, Any]:
+    """Two operands, at least one of them a tensor."""
+    if not isinstance(y, Tensor):
+        check_tensor(name, x)
+    return operand(name, x), operand(name, y)
+
+
+def check_kinds(op: Op, x: Tensor) -> None:
+    """Raise unless the op takes the dtype of `x`."""
+    if x._data.dtype.kind not in op.kinds:
+        raise NotImplementedError(
+            f'"{op.name}" not implemented for {x.dtype}: {accepted(op.kinds)}'
+        )
 
 
 def check_tensor(name: str, x: Any, argument: str = "input", position: int = 1) -> Tensor:

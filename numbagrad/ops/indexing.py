@@ -343,7 +343,13 @@ def _normalised(item: Any) -> Any:
 
 
 def _broadcast_indices(tensors: dict[int, Tensor]) -> dict[int, Tensor]:
-    shape = broadcast_shapes(*[t._data.shape for t in tensors.values()])
+    try:
+        shape = broadcast_shapes(*[t._data.shape for t in tensors.values()])
+    except RuntimeError:
+        shapes = ", ".join(str(list(t.shape)) for t in tensors.values())
+        raise IndexError(
+            "shape mismatch: indexing tensors could not be broadcast together with shapes " + shapes
+        ) from None
     return {d: V.expand_to(t, shape) for d, t in tensors.items()}
 
 
@@ -394,7 +400,10 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
         return
     parsed = _parse(self, index)
     target = self
-    if parsed.basic and any(b != slice(0, n, 1) for b, n in zip(parsed.basic, self._data.shape)):
+    shape = self._data.shape
+    if len(parsed.basic) > len(shape) or any(
+        b != slice(0, n, 1) for b, n in zip(parsed.basic, shape)
+    ):
         target = V.slice_(self, index=parsed.basic)
     value = E.to_dtype(value, self._data.dtype)
     if not parsed.tensors:

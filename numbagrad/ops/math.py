@@ -11,7 +11,8 @@ import numpy as np
 from .. import dtypes
 from ..tensor import Tensor, wrap
 from . import elementwise as E
-from .export import check_tensor, operand, public, publish_operators
+from . import view as V
+from .export import check_tensor, operand, operands, public, publish_operators
 
 
 def _scaled(x: Any, alpha: Any) -> Any:
@@ -39,32 +40,28 @@ def add(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
     >>> ng.add(ng.ones(2), ng.ones(2), alpha=10)
     tensor([11., 11.])
     """
-    check_tensor("add", input)
-    other = operand("add", other)
+    input, other = operands("add", input, other)
     return E.add(input, other if alpha == 1 else _scaled(other, alpha))
 
 
 @public(inplace=True, out=True, aliases=("subtract",))
 def sub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
     """input - alpha * other."""
-    check_tensor("sub", input)
-    other = operand("sub", other)
+    input, other = operands("sub", input, other)
     return E.sub(input, other if alpha == 1 else _scaled(other, alpha))
 
 
 @public(inplace=True, out=True)
 def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
     """other - alpha * input."""
-    check_tensor("rsub", input)
-    return E.sub(operand("rsub", other), input if alpha == 1 else _scaled(input, alpha))
+    input, other = operands("rsub", input, other)
+    return E.sub(other, input if alpha == 1 else _scaled(input, alpha))
 
 
 @public(inplace=True, out=True, aliases=("divide",))
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     """input / other; `rounding_mode` "trunc" or "floor" rounds the quotient."""
-    if not isinstance(other, Tensor):
-        check_tensor("div", input)
-    input, other = operand("div", input), operand("div", other)
+    input, other = operands("div", input, other)
     if rounding_mode is None:
         return E.div(input, other)
     if rounding_mode == "floor":
@@ -103,7 +100,9 @@ def pow(input: Any, exponent: Any) -> Tensor:
             if input._data.dtype.kind != "b":
                 return E.square(input)
         if input._data.dtype.kind == "b" and isinstance(exponent, bool):
-            return E.pow(input, exponent)
+            return V.clone(input) if exponent else E.fill(input, True)
+    elif input is True and check_tensor("pow", exponent)._data.dtype.kind == "b":
+        return E.fill(exponent, True)
     return E.pow(operand("pow", input), exponent)
 
 

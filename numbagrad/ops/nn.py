@@ -379,3 +379,23 @@ def embed(weight: Tensor, index: Tensor) -> Tensor:
                 f"of {rows} rows"
             )
     return take_rows(weight, E.to_dtype(index, dtypes.I64), dim=0)
+
+
+# -- binary cross entropy -------------------------------------------------------------------------
+
+
+def _binary_cross_entropy(x: Any, y: Any) -> Any:
+    return -(y * np.maximum(np.log(x), -100) + (1 - y) * np.maximum(np.log1p(-x), -100))
+
+
+# A primitive because its slopes are not those of the formula where the logarithms are limited.
+binary_cross_entropy = E.elementwise(
+    "binary_cross_entropy",
+    "-(y * maximum(log(x), -100) + (1 - y) * maximum(log1p(-x), -100))",
+    _binary_cross_entropy, inputs=("x", "y"), kinds="f", domain=((0.1, 0.9), (0.1, 0.9)),
+    grad=(
+        lambda g, x, y: g * (x - y) / E.maximum((1 - x) * x, 1e-12),
+        lambda g, x: g * (E.log1p(-x) - E.log(x)),
+    ),
+    doc="-(y * log(x) + (1 - y) * log(1 - x)) with logarithms of at least -100.",
+)  # fmt: skip

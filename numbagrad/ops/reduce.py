@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from ..tensor import Tensor, wrap
 from . import elementwise as E
 from . import reduction as R
 from . import view as V
-from .export import check_tensor, public
+from .export import check_kinds, check_tensor, public
 from .view import wrap_dim
 
 Dim = Any
@@ -52,7 +53,8 @@ def sum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = N
 @public(out=True)
 def nansum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The sum with NaNs counted as 0."""
-    return sum(E.where(E.isnan(input), 0, input), dim, keepdim, dtype=dtype)
+    check_tensor("nansum", input)
+    return sum(E.where(E.isnan(input), E.number_like(input, 0), input), dim, keepdim, dtype=dtype)
 
 
 @public(out=True)
@@ -81,6 +83,10 @@ def _count(x: Tensor, axes: tuple[int, ...]) -> int:
 @public(out=True)
 def nanmean(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The mean of the elements that are not NaN."""
+    if check_tensor("nanmean", input)._data.dtype.kind in "biu":
+        raise RuntimeError(
+            f"nanmean(): expected input to have floating point or complex dtype but got {input.dtype}"
+        )
     valid = E.logical_not(E.isnan(input))
     return nansum(input, dim, keepdim) / sum(valid, dim, keepdim)
 
@@ -95,6 +101,7 @@ def prod(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = 
 
 def _extremum(name: str, input: Tensor, dim: Any, keepdim: bool) -> Any:
     full, arg = (R.amax, R.argmax) if name == "max" else (R.amin, R.argmin)
+    check_kinds(full, input)
     if dim is None:
         if input.numel() == 0:
             raise RuntimeError(
@@ -122,7 +129,7 @@ def _take(x: Tensor, indices: Tensor, dim: int) -> Tensor:
 
 
 def _arg(name: str, op: Any, x: Tensor, dim: Any, keepdim: bool) -> Tensor:
-    check_tensor(name, x)
+    check_kinds(op, check_tensor(name, x))
     if dim is None:
         if x.numel() == 0:
             raise IndexError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0.")
@@ -178,6 +185,7 @@ def _nonempty(name: str, x: Tensor, dim: Dim, axes: tuple[int, ...]) -> None:
 def amax(input: Tensor, dim: Dim = (), keepdim: bool = False) -> Tensor:
     """The maximum over dimensions; equal maxima share the gradient."""
     axes = dims("amax", dim, check_tensor("amax", input).ndim)
+    check_kinds(R.amax, input)
     _nonempty("amax", input, dim, axes)
     return R.amax(input, dim=axes, keepdim=keepdim)
 
@@ -186,6 +194,7 @@ def amax(input: Tensor, dim: Dim = (), keepdim: bool = False) -> Tensor:
 def amin(input: Tensor, dim: Dim = (), keepdim: bool = False) -> Tensor:
     """The minimum over dimensions; equal minima share the gradient."""
     axes = dims("amin", dim, check_tensor("amin", input).ndim)
+    check_kinds(R.amin, input)
     _nonempty("amin", input, dim, axes)
     return R.amin(input, dim=axes, keepdim=keepdim)
 
@@ -239,19 +248,27 @@ def _correction(unbiased: Any, correction: Any) -> float:
     return 1 if correction is None else correction
 
 
-def _variance(x: Tensor, axes: tuple[int, ...], keepdim: bool, correction: float) -> Tensor:
-    if x._data.dtype.kind in "biu":
+def _variance(name: str, x: Tensor, dim: Dim, keepdim: bool, correction: float) -> Tensor:
+    if check_tensor(name, x)._data.dtype.kind in "biu":
         raise RuntimeError(
             f"std and var only support floating point and complex dtypes, got {x.dtype}"
         )
+    axes = dims(name, dim, x.ndim)
     centered = x - mean(x, axes, True) if axes else x - x
     squares = E.square(E.abs(centered)) if x.is_complex() else E.square(centered)
     n = _count(x, axes)
+    if n <= correction:
+        warnings.warn(
+            f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the "
+            "reduction factor (input numel divided by output numel).",
+            UserWarning,
+            stacklevel=4,
+        )
     return R.sum_(squares, dim=axes, keepdim=keepdim) * _divided(n - correction)
 
 
 def _divided(n: float) -> float:
-    return 1 / n if n > 0 else math.inf if n == 0 else math.inf
+    return 1 / n if n > 0 else math.inf
 
 
 @public(out=True)
@@ -260,9 +277,8 @@ def var(
     correction: Any = None,
 ) -> Tensor:  # fmt: skip
     """The variance; divides by the number of elements less `correction` (default 1)."""
-    check_tensor("var", input)
     dim, unbiased = _var_args(dim, unbiased)
-    return _variance(input, dims("var", dim, input.ndim), keepdim, _correction(unbiased, correction))
+    return _variance("var", input, dim, keepdim, _correction(unbiased, correction))
 
 
 def _var_args(dim: Any, unbiased: Any) -> tuple[Any, Any]:
@@ -275,11 +291,8 @@ def std(
     correction: Any = None,
 ) -> Tensor:  # fmt: skip
     """The standard deviation: the root of :func:`var`."""
-    check_tensor("std", input)
     dim, unbiased = _var_args(dim, unbiased)
-    return _root(
-        _variance(input, dims("std", dim, input.ndim), keepdim, _correction(unbiased, correction))
-    )
+    return _root(_variance("std", input, dim, keepdim, _correction(unbiased, correction)))
 
 
 def _root(x: Tensor) -> Tensor:

@@ -139,6 +139,8 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
         )
     if len(set(src)) != len(src) or len(set(dst)) != len(dst):
         raise RuntimeError("movedim: repeated dim in `source` or `destination`")
+    if n == 0:
+        return V.alias(input)
     order: list[int] = [-1] * n
     for s, d in zip(src, dst, strict=True):
         order[d] = s
@@ -147,6 +149,8 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
 
 
 def _matrix_transposed(self: Tensor) -> Tensor:
+    if self.ndim == 0:
+        return self
     if self.ndim < 2:
         raise RuntimeError(
             f"tensor.mT is only supported on matrices or batches of matrices. Got {self.ndim}-D "
@@ -289,6 +293,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Neighbouring dimensions merged into one."""
     shape = check_tensor("flatten", input)._data.shape
     if not shape:
+        wrap_dim(start_dim, 0), wrap_dim(end_dim, 0)
         return V.reshape(input, (1,))
     a, b = wrap_dim(start_dim, len(shape)), wrap_dim(end_dim, len(shape))
     if a > b:
@@ -303,6 +308,8 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
     """One dimension split into several."""
     shape = check_tensor("unflatten", input)._data.shape
+    if not shape:
+        raise RuntimeError("unflatten: a 0-d tensor has no dimension to split")
     d = wrap_dim(dim, len(shape))
     inner = V.infer_shape(ints("unflatten", (sizes,)), shape[d])
     return V.reshape(input, (*shape[:d], *inner, *shape[d + 1 :]))
@@ -310,8 +317,8 @@ def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
 
 @public()
 def ravel(input: Tensor) -> Tensor:
-    """All elements in one dimension."""
-    return V.reshape(input, (input.numel(),))
+    """All elements in one dimension, contiguous in memory."""
+    return V.reshape(check_tensor("ravel", input).contiguous(), (input.numel(),))
 
 
 # -- joining and splitting ------------------------------------------------------------------------
@@ -427,6 +434,8 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of parts: a number of nearly equal ones, or those between the given indices."""
     shape = check_tensor("tensor_split", input)._data.shape
+    if not shape:
+        raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got 0-d")
     d = wrap_dim(dim, len(shape))
     n = shape[d]
     if isinstance(indices_or_sections, Tensor):
@@ -576,7 +585,7 @@ def repeat(self: Tensor, *sizes: Any, **named: Any) -> Tensor:
     shape = (1,) * (len(counts) - len(shape)) + shape
     spread = V.reshape(self, tuple(x for s in shape for x in (1, s)))
     tiled = V.expand(spread, shape=tuple(x for c, s in zip(counts, shape) for x in (c, s)))
-    return V.reshape(tiled, tuple(c * s for c, s in zip(counts, shape)))
+    return V.reshape(V.clone(tiled), tuple(c * s for c, s in zip(counts, shape)))
 
 
 @public()
@@ -614,7 +623,7 @@ def repeat_interleave(
         return index_select(input, d, wrap(where.astype(np.int64)))
     shape = tuple(input._data.shape)
     spread = V.expand(unsqueeze(input, d + 1), shape=(*shape[: d + 1], repeats, *shape[d + 1 :]))
-    return V.reshape(spread, (*shape[:d], shape[d] * repeats, *shape[d + 1 :]))
+    return V.reshape(V.clone(spread), (*shape[:d], shape[d] * repeats, *shape[d + 1 :]))
 
 
 def _triangle(name: str, input: Tensor, diagonal: int, lower: bool) -> Tensor:

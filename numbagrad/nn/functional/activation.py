@@ -56,6 +56,8 @@ def hardtanh(
     if min_val > max_val:
         raise ValueError(f"min_val cannot be greater than max_val, got {min_val} and {max_val}")
     x = check_tensor("hardtanh", input)
+    if not x.is_floating_point():
+        min_val, max_val = int(min_val), int(max_val)
     low = E.where(E.le(x, min_val), min_val, x)
     return _result("hardtanh", x, E.where(E.ge(x, max_val), max_val, low), inplace)
 
@@ -125,6 +127,8 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
                 f"{weight.numel()} and channel size = {channels}."
             )
         weight = weight.reshape(-1, *(1,) * (x.ndim - 2)) if x.ndim > 1 else weight
+    else:
+        weight = weight.reshape(())
     return E.where(E.gt(x, 0), x, weight * x)
 
 

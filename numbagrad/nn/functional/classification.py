@@ -9,7 +9,7 @@ from ...ops import elementwise as E
 from ...ops import math, nn
 from ...ops.export import check_tensor
 from ...tensor import Tensor
-from .linear import cosine_similarity, pairwise_distance
+from .linear import pairwise_distance
 from .loss import check_reduction, legacy_reduction, reduced
 
 
@@ -304,7 +304,7 @@ def multi_margin_loss(
     reduction = legacy_reduction(size_average, reduce, reduction, "multi_margin_loss")
     if p not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")
-    x = input if input.ndim == 2 else input.unsqueeze(0)
+    x = input if input.ndim == 2 else input.reshape(1, -1)
     index = target.reshape(-1, 1)
     gaps = math.clamp_min(margin - x.gather(1, index) + x, 0)
     if p == 2:
@@ -333,7 +333,8 @@ def cosine_embedding_loss(
 ) -> Tensor:
     """1 - cosine where the target is 1, max(0, cosine - margin) where it is -1."""
     reduction = legacy_reduction(size_average, reduce, reduction, "cosine_embedding_loss")
-    cosine = cosine_similarity(input1, input2, dim=-1)
+    lengths = (E.square(input1).sum(-1) + 1e-12) * (E.square(input2).sum(-1) + 1e-12)
+    cosine = (input1 * input2).sum(-1) / E.sqrt(lengths)
     together = E.where(E.eq(target, 1), 1 - cosine, 0.0)
     apart = E.where(E.eq(target, -1), math.clamp_min(cosine - margin, 0), 0.0)
     return reduced(together + apart, reduction)

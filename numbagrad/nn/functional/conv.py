@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...ops import conv as C
+from ...ops import view as V
 from ...ops.export import check_tensor
 from ...tensor import Tensor
 
@@ -226,16 +227,26 @@ def _conv_transpose(
             "output padding must be smaller than either stride or dilation, but got "
             f"output_padding: {extra} stride: {strides} dilation: {dilations}"
         )
+    # The output padding shows more of what padding cut off, and then zeros.
+    both = tuple((p, max(0, p - e)) for p, e in zip(pads, extra, strict=True))
+    beyond = tuple((0, max(0, e - p)) for p, e in zip(pads, extra, strict=True))
     space = tuple(
-        (n - 1) * s - 2 * p + d * (k - 1) + e + 1
-        for n, s, p, d, k, e in zip(
-            x.shape[2:], strides, pads, dilations, weight.shape[2:], extra, strict=True
+        (n - 1) * s - lo - hi + d * (k - 1) + 1
+        for n, s, (lo, hi), d, k in zip(
+            x.shape[2:], strides, both, dilations, weight.shape[2:], strict=True
         )
     )
+    if min(space) <= 0:
+        raise RuntimeError(
+            f"Given input size per channel: {list(x.shape[2:])}. Calculated output size per "
+            f"channel: {list(space)}. Output size is too small"
+        )
     y = C.conv_input(
         x, weight, shape=(x.shape[0], weight.shape[1] * groups, *space), stride=strides,
-        padding=tuple((p, p) for p in pads), dilation=dilations, groups=groups,
+        padding=both, dilation=dilations, groups=groups,
     )  # fmt: skip
+    if any(map(any, beyond)):
+        y = V.pad(y, widths=((0, 0), (0, 0), *beyond), value=0)
     return _with_bias(y, bias, rank, batched)
 
 

@@ -10,6 +10,7 @@ from ...modes import no_grad
 from ...ops import indexing, math, nn, reduce
 from ...ops.export import check_tensor
 from ...ops.products import einsum, matmul
+from ...ops.view import broadcast_all
 from ...tensor import Tensor
 
 
@@ -185,6 +186,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     >>> ng.nn.functional.cosine_similarity(ng.tensor([1.0, 0.0]), ng.tensor([0.0, 2.0]), dim=0)
     tensor(0.)
     """
+    x1, x2 = broadcast_all(x1, x2)
     norm1 = math.clamp_min(reduce.norm(x1, 2, dim, True), eps)
     norm2 = math.clamp_min(reduce.norm(x2, 2, dim, True), eps)
     return ((x1 / norm1) * (x2 / norm2)).sum(dim)

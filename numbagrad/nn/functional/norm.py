@@ -128,7 +128,8 @@ def group_norm(
             f"shape {list(shape)} and num_groups={num_groups}"
         )
     _check_per_channel(shape[1], weight=weight, bias=bias)
-    grouped = input.reshape(shape[0], num_groups, -1)
+    size = shape[1] // num_groups * math.prod(shape[2:])
+    grouped = input.reshape(shape[0], num_groups, size)
     y, _, _ = _standardised(grouped, (2,), eps)
     return _affine(y.reshape(shape), weight, bias, input, (-1,) + (1,) * (input.ndim - 2))
 

@@ -54,6 +54,9 @@ def pad(
             "Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now, which "
             f"pads the last {len(widths) // 2} of {x.ndim} dimensions"
         )
+    if mode == "circular":  # goes around what negative widths leave
+        x = _constant(x, [(min(0, a), min(0, b)) for a, b in pairs], 0)
+        pairs = [(max(0, a), max(0, b)) for a, b in pairs]
     for dim, (before, after) in enumerate(pairs):
         if before or after:
             index = _INDEX[mode](x.shape[dim], before, after)
@@ -75,6 +78,8 @@ def _constant(x: Tensor, pairs: list[tuple[int, int]], value: Any) -> Tensor:
         )
         x = V.slice_(x, index=cut)
     widths = tuple((max(0, before), max(0, after)) for before, after in pairs)
+    if not any(map(any, widths)):
+        return V.clone(x)
     if x.dtype.name in ("int8", "int16", "int32", "int64", "uint8", "bool"):
         value = int(value)
     return V.pad(x, widths=widths, value=value)

@@ -10,6 +10,7 @@ import numpy as np
 from ...creation import from_numpy
 from ...ops import conv as C
 from ...ops.export import check_tensor
+from ...ops.math import div
 from ...ops.nn import linear_plain
 from ...tensor import Tensor
 from .conv import Ints, spatial
@@ -130,12 +131,13 @@ def _avg_pool(
     options, pads = _options(name, x, rank, kernel, stride, padding, 1, ceil_mode)
     total = C.pool_sum(x, **options)
     plain = all(hi == p for (_, hi), p in zip(options["padding"], pads, strict=True))
-    if divisor is not None:
-        result = total / divisor
-    elif plain and (count_include_pad or not any(pads)):
-        result = total / math.prod(options["kernel"])
-    else:
-        result = total / _counts(x.shape[2:], options, pads, count_include_pad).to(x.dtype)
+    count: Any = divisor
+    if divisor is None and plain and (count_include_pad or not any(pads)):
+        count = math.prod(options["kernel"])
+    elif divisor is None:
+        count = _counts(x.shape[2:], options, pads, count_include_pad).to(x.dtype)
+    exact = x.is_floating_point() or x.is_complex()
+    result = div(total, count, rounding_mode=None if exact else "trunc")
     return result if batched else result.squeeze(0)
 
 

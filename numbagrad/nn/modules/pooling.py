@@ -145,9 +145,7 @@ class _Pad(Module):
 
     def __init__(self, padding: Any) -> None:
         super().__init__()
-        self.padding = (
-            (padding,) * (2 * self.rank) if isinstance(padding, int) else tuple(padding)
-        )
+        self.padding = (padding,) * (2 * self.rank) if isinstance(padding, int) else tuple(padding)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.pad(input, self.padding, self.mode)
