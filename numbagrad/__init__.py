@@ -4,7 +4,7 @@ import math as _math
 from importlib import import_module as _import_module
 from typing import Any
 
-from . import autograd, conversion, creation, inplace, inspection, printing, random
+from . import autograd, conversion, creation, inplace, inspection, printing, random, special
 from .devices import device
 from .dtypes import (
     bool,
@@ -31,7 +31,7 @@ from .modes import (
     no_grad,
     set_grad_enabled,
 )
-from .ops import arrange, indexing, math, mutation, products, reduce, shape
+from .ops import arrange, composite, indexing, math, mutation, products, reduce, shape
 from .ops import nn as _ops_nn
 from .ops.export import EXPORTS, publish_registry
 from .random import Generator, default_generator

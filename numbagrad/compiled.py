@@ -20,7 +20,7 @@ from .ir.pytree import flatten, unflatten
 from .ir.trace import Trace
 from .modes import thread
 from .tape import Node, gradient_edge
-from .tensor import Tensor, version_counter, wrap
+from .tensor import INFERENCE, Tensor, version_counter, wrap
 
 _ndarray = np.ndarray
 _TRACES_BEFORE_WARNING = 8
@@ -279,7 +279,8 @@ class Compiled:
         for owner, i in entry.grads:
             leaf = tensors[owner] if isinstance(owner, int) else owner
             leaf._grad = None if i is None else wrap(np.array(values[i]))
-        results = [wrap(np.asarray(v)) for v in values[: entry.n_results]]
+        inference = thread.modes.inference
+        results = [_wrap(np.asarray(v), inference) for v in values[: entry.n_results]]
         if entry.backward is not None:
             self._record(entry, results, values, tensors, args, kwargs)
         if all(s is None for s in entry.statics):
@@ -354,6 +355,13 @@ def _recomputed(
     return [e for e in forward if id(e) in again], list(residuals)
 
 
+def _wrap(array: Any, inference: bool) -> Tensor:
+    t = wrap(array)
+    if inference:
+        t._counter = INFERENCE
+    return t
+
+
 _MISS = object()
 
 
@@ -380,6 +388,7 @@ def _fast_path(
     executable = entry.forward
     try_run, slots_of, results = program.try_run, executable.slots, executable.results
     n = len(args)
+    only = executable.result_slots[0]
 
     def call(args: tuple[Any, ...]) -> Any:
         modes = thread.modes
@@ -396,10 +405,9 @@ def _fast_path(
         slots = slots_of(arrays)
         if not try_run(tuple(slots)):
             return _MISS
-        values = results(slots)
         if structure is None:
-            return wrap(values[0])
-        return unflatten(structure, map(wrap, values))
+            return _wrap(slots[only], modes.inference)
+        return unflatten(structure, [_wrap(v, modes.inference) for v in results(slots)])
 
     return call
 

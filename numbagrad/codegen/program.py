@@ -64,6 +64,11 @@ class _Kernel(NamedTuple):
     grain: int
 
 
+def _allocation(shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[Any, Any, Any]:
+    small = math.prod(shape) * dtype.itemsize < memory.POOLED
+    return (np.empty if small else memory.empty), shape, dtype
+
+
 def _dense(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     return tuple(itemsize * math.prod(shape[d + 1 :]) for d in range(len(shape)))
 
@@ -292,7 +297,11 @@ class Executable:
         self._arena_slot = len(order)
         count = len(order) + 1
         self._consts = [b.array for b in self.buffers if b.kind == "const"]
-        self._outs = [(b.shape, b.dtype) for b in self.buffers if b.kind == "out"]
+        # What to allocate at each call: how, shape, dtype. The arena comes last.
+        self._fresh = [
+            _allocation(b.shape, b.dtype) for b in self.buffers if b.kind == "out"
+        ]  # fmt: skip
+        self._fresh_arena = _allocation((self.arena,), _BYTES) if self.arena else None
         self._later = [_NOTHING] * sum(b.kind == "numpy" for b in self.buffers)
         guards = [Guard.of(a) for a in inputs] + [None] * (count - len(inputs))
         for group in self._planned:
@@ -330,6 +339,11 @@ class Executable:
         return -1, a
 
     @property
+    def result_slots(self) -> list[int]:
+        """The slot of each output, -1 for one that is not a whole slot."""
+        return [slot for slot, _ in self._results]
+
+    @property
     def direct(self) -> Program | None:
         """The one program of an executable that is nothing else."""
         if len(self.steps) == 1 and isinstance(self.steps[0], Program):
@@ -340,8 +354,11 @@ class Executable:
 
     def slots(self, arrays: Sequence[Array]) -> list[Array]:
         """What a call passes to the programs, with fresh memory for outputs and the arena."""
-        outs = [memory.empty(shape, dtype) for shape, dtype in self._outs]
-        arena = memory.empty((self.arena,), _BYTES) if self.arena else _NOTHING
+        outs = [empty(shape, dtype) for empty, shape, dtype in self._fresh]
+        arena = _NOTHING
+        if self._fresh_arena is not None:
+            empty, shape, dtype = self._fresh_arena
+            arena = empty(shape, dtype)
         return [*arrays, *self._consts, *outs, *self._later, arena]
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:

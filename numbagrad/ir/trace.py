@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import linecache
+import os
+import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,6 +14,32 @@ from ..dispatch import Interpreter
 from ..modes import thread
 from ..tensor import Tensor, wrap
 from .graph import Atom, Eqn, Graph, Var
+
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def _at_user_line() -> str:
+    """Where the user's code is, for error messages: the innermost frame outside the package."""
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    if frame is None:
+        return ""
+    name, number = frame.f_code.co_filename, frame.f_lineno
+    line = linecache.getline(name, number).strip()
+    return f'\n  File "{name}", line {number}' + (f"\n    {line}" if line else "")
+
+
+class _State(NamedTuple):
+    """What a tensor was before the traced function changed it."""
+
+    data: Any
+    node: Any
+    nr: int
+    requires_grad: bool
+    view_version: int
+    count: int
 
 
 class TraceTracer:
@@ -34,7 +63,7 @@ class Trace(Interpreter):
 
     Tensors that are not being traced (parameters that the function closes over, buffers) become
     inputs of the graph: :attr:`captures`. What the function does to them from outside the graph's
-    view, changing them in place or their ``grad``, is undone at the end and reported.
+    view, changing them in place or their ``grad``, is undone by :meth:`close` and reported.
     """
 
     def __init__(self, level: int = 0) -> None:
@@ -42,8 +71,17 @@ class Trace(Interpreter):
         self.inputs: list[Var] = []
         self.eqns: list[Eqn] = []
         self.captures: dict[int, tuple[Tensor, Var]] = {}
-        self.changed: dict[int, tuple[Tensor, Any]] = {}  # with the state before
+        self.changed: dict[int, tuple[Tensor, _State]] = {}  # with the state before
         self.grads: dict[int, tuple[Tensor, Tensor | None]] = {}  # leaves, with their grad before
+        #: Inputs whose values a function gives at each call.
+        self.reads: list[tuple[Callable[[], Any], Var]] = []
+        #: What else the trace depends on: ``dictionary[key]`` was `value`.
+        self.guards: list[tuple[dict[str, Any], str, Any]] = []
+        #: Set if the function made state that it keeps: its next call may do something else.
+        self.once = False
+        self._made: dict[int, Tensor] = {}
+        self._keys: dict[int, tuple[Any, Tensor, list[int]]] = {}
+        self._open = True
 
     def new_input(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Tensor:
         var = Var(shape, dtype)
@@ -57,10 +95,7 @@ class Trace(Interpreter):
         data = a._data
         if isinstance(data, TraceTracer):
             if data.interpreter is not self:
-                raise RuntimeError(
-                    "a tensor that was traced by one compiled function is used in another one "
-                    "after its trace ended; return it from the function instead of keeping it"
-                )
+                raise data.interpreter.concrete_error(a, "this")
             return data.var
         # By the array: a tensor and what the tape saved of it are one and the same.
         found = self.captures.get(id(data))
@@ -69,6 +104,8 @@ class Trace(Interpreter):
         return found[1]
 
     def process(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        if not self._open:
+            raise self.concrete_error(args[0], op.name)
         inputs = tuple(self.atom(a) for a in args)
         avals = op.abstract(*inputs, **params)
         if avals.__class__ is list:
@@ -80,11 +117,73 @@ class Trace(Interpreter):
         return TraceTracer(self, out)
 
     def change(self, t: Tensor) -> None:
-        """A tensor is about to be changed in place."""
-        if id(t) not in self.changed:
-            self.atom(t)
-            state = (t._data, t._node, t._nr, t._requires_grad)
-            self.changed[id(t)] = (t, state)
+        """A tensor outside of the trace is about to be changed in place."""
+        if id(t) in self.changed or id(t) in self._made:
+            return
+        self.atom(t)
+        version = t._view.version if t._view is not None else 0
+        count = t._counter[0] if t._counter else 0
+        state = _State(t._data, t._node, t._nr, t._requires_grad, version, count)
+        self.changed[id(t)] = (t, state)
+
+    def adopt(self, t: Tensor) -> None:
+        """From now on the trace follows this tensor, whose views are about to be changed."""
+        self.change(t)
+        t._data = TraceTracer(self, self.atom(t))  # type: ignore[arg-type]
+
+    def before(self, t: Tensor) -> Any:
+        """The array of a tensor before the function changed it."""
+        changed = self.changed.get(id(t))
+        return t._data if changed is None else changed[1].data
+
+    def made(self, t: Tensor) -> None:
+        """A tensor of constant values is made inside: each call begins with a fresh one."""
+        self._made[id(t)] = t
+
+    def is_made(self, t: Tensor) -> bool:
+        return id(t) in self._made
+
+    def keep(self, t: Tensor) -> None:
+        """A tensor made inside is state that outlives the call."""
+        if self._made.pop(id(t), None) is None:
+            return
+        self.once = True
+        if t._data.__class__ is not np.ndarray:  # changed since
+            first = next(a for a, (made, _) in self.captured() if made is t)
+            self.changed[id(t)] = (t, _State(first, None, 0, False, 0, 0))
+
+    def read(self, value: Callable[[], Any], shape: tuple[int, ...], dtype: Any) -> Tensor:
+        """A tensor whose array `value` gives at each call."""
+        var = Var(shape, np.dtype(dtype))
+        self.reads.append((value, var))
+        return wrap(TraceTracer(self, var))
+
+    def reserve(self, generator: Any, blocks: int) -> tuple[Any, int]:
+        found = self._keys.get(id(generator))
+        if found is None:
+            total = [0]
+            key = self.read(lambda: generator.take(total[0])._data, (2,), np.int64)
+            found = self._keys[id(generator)] = (generator, key, total)
+        _, key, total = found
+        skip = total[0]
+        total[0] += blocks
+        return key, skip
+
+    def guard(self, dictionary: dict[str, Any], key: str) -> None:
+        """The trace holds as long as this entry of a dictionary is what it is now."""
+        self.guards.append((dictionary, key, dictionary.get(key)))
+
+    def close(self) -> None:
+        """End the trace: give all tensors outside of it back what they were."""
+        self._open = False
+        for t, state in self.changed.values():
+            t._data, t._node, t._nr, t._requires_grad = state[:4]
+            if t._view is not None:
+                t._view.version = state.view_version
+            if t._counter:
+                t._counter[0] = state.count
+        for leaf, before in self.grads.values():
+            leaf._grad = before
 
     def change_grad(self, leaf: Tensor) -> None:
         """The ``grad`` of a leaf is about to be read or changed."""
@@ -92,10 +191,16 @@ class Trace(Interpreter):
             self.grads[id(leaf)] = (leaf, leaf._grad)
 
     def concrete_error(self, t: Tensor, what: str) -> Exception:
+        if not self._open:
+            return RuntimeError(
+                f"{what} reads a tensor that was kept from inside a compiled function: it stands "
+                "for a value in the program and holds none itself. Return the tensor from the "
+                f"function instead{_at_user_line()}"
+            )
         return RuntimeError(
             f"{what} needs the values of a tensor that is being traced for compilation; only its "
             "shape and dtype are known. Use ng.where for choices between values, or do this "
-            "outside of the compiled function"
+            f"outside of the compiled function{_at_user_line()}"
         )
 
 

@@ -187,7 +187,7 @@ def test_modules(info: Any, ours: Any) -> None:
 
 
 INITIALISED = {
-    "Linear": (30, 20), "Bilinear": (7, 5, 6), "Conv1d": (8, 12, 5), "Conv2d": (4, 12, 3),
+    "Linear": (30, 20), "Bilinear": (7, 5, 60), "Conv1d": (8, 12, 5), "Conv2d": (4, 12, 3),
     "ConvTranspose2d": (12, 4, 3), "Embedding": (40, 30), "MultiheadAttention": (16, 4),
 }  # fmt: skip
 

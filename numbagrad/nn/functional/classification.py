@@ -302,8 +302,11 @@ def multi_margin_loss(
         ValueError: `p` is neither 1 nor 2.
     """
     reduction = legacy_reduction(size_average, reduce, reduction, "multi_margin_loss")
+    check_reduction(input, reduction)
     if p not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")
+    if weight is not None and weight.ndim != 1:
+        raise ValueError("weight must be one-dimensional")
     x = input if input.ndim == 2 else input.reshape(1, -1)
     index = target.reshape(-1, 1)
     gaps = math.clamp_min(margin - x.gather(1, index) + x, 0)

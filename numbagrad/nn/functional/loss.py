@@ -7,6 +7,7 @@ import warnings
 
 from ...ops import elementwise as E
 from ...ops.export import check_tensor
+from ...ops.math import xlogy
 from ...tensor import Tensor
 
 
@@ -170,10 +171,7 @@ def kl_div(
     if log_target:
         loss = E.exp(target) * (target - input)
     else:
-        # 0 * log(0) counts 0, also for the slope.
-        positive = E.gt(target, 0)
-        entropy = E.where(positive, target * E.log(E.where(positive, target, 1.0)), target * 0.0)
-        loss = entropy - target * input
+        loss = xlogy(target, target) - target * input
     if reduction == "batchmean":
         return loss.sum() / input.shape[0] if input.ndim else loss
     return reduced(loss, reduction)
@@ -217,8 +215,10 @@ def gaussian_nll_loss(
     if variance.shape != input.shape:
         if variance.shape == input.shape[:-1]:
             variance = variance.unsqueeze(-1)
-        elif variance.shape[:-1] != input.shape[:-1] or variance.shape[-1] != 1:
-            raise ValueError("var is of incorrect size")
+        else:
+            differing = [v for x, v in zip(input.shape, variance.shape) if x != v]
+            if variance.ndim != input.ndim or differing != [1]:
+                raise ValueError("var is of incorrect size")
     if bool((variance < 0).any()):
         raise ValueError("var has negative entry/entries")
     # The limit does not take part in the derivative.

@@ -186,6 +186,8 @@ def batch_norm(
             f"Expected more than 1 value per channel when training, got input size {list(shape)}"
         )
     y, mean, variance = _standardised(input, (0, *range(2, len(shape))), eps)
+    if count == 0:  # an empty batch says nothing
+        running_mean = running_var = None
     with no_grad():
         if running_mean is not None:
             _follow(running_mean, mean, momentum)

@@ -40,6 +40,13 @@ def _options(
     dilations = spatial(name, "dilation", dilation, rank)
     if min(strides) <= 0:
         raise RuntimeError(f"{name}: stride should not be zero")
+    if min(dilations) <= 0:
+        raise RuntimeError(f"{name}: dilation must be greater than zero, but got {dilations}")
+    if 0 in x.shape[1:]:
+        raise RuntimeError(
+            f"{name}: Expected a tensor with optional 0 dim batch size for input, but got: "
+            f"{list(x.shape)}"
+        )
     if any(p < 0 or p > k // 2 for p, k in zip(pads, kernels, strict=True)):
         raise RuntimeError(
             f"pad should be at most half of effective kernel size, but got pad={list(pads)}, "
@@ -203,8 +210,17 @@ def _averages(n: int, out: int) -> np.ndarray[Any, Any]:
 
 def _adaptive_avg_pool(rank: int, input: Tensor, output_size: Any) -> Tensor:
     name = f"adaptive_avg_pool{rank}d"
+    wanted = (output_size,) * rank if isinstance(output_size, int | None) else tuple(output_size)
+    if rank > 1 and check_tensor(name, input).ndim <= len(wanted):
+        raise ValueError(
+            f"Input dimension should be at least {len(wanted) + 1}, but got {input.ndim}"
+        )
     x, batched = _batched(name, input, rank)
-    wanted = (output_size,) * rank if isinstance(output_size, int | None) else output_size
+    if len(wanted) != rank or any(o is not None and o < 0 for o in wanted):
+        raise RuntimeError(
+            f"{name}: output_size must be {rank} ints that are at least 0, or None, but got "
+            f"{wanted}"
+        )
     space = x.shape[2:]
     outs = [n if o is None else o for n, o in zip(space, wanted, strict=True)]
     if all(o == 1 for o in outs):

@@ -1,0 +1,510 @@
+"""Composites of everyday mathematics that need no rule of their own."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes, return_types
+from ..tensor import Tensor, method, wrap
+from . import elementwise as E
+from . import math as M
+from . import reduce as D
+from . import reduction as R
+from . import shape as S
+from . import view as V
+from .export import check_kinds, check_tensor, operands, public
+from .indexing import gather_
+from .linalg import matmul as _matmul
+from .products import bmm, dot
+from .registry import call, primitive
+from .view import wrap_dim
+
+# -- elementwise ----------------------------------------------------------------------------------
+
+
+@public(out=True)
+def fmax(input: Tensor, other: Tensor) -> Tensor:
+    """The larger of both; the number where one is NaN."""
+    return E.where(E.logical_or(E.ge(input, other), E.isnan(other)), input, other)
+
+
+@public(out=True)
+def fmin(input: Tensor, other: Tensor) -> Tensor:
+    """The smaller of both; the number where one is NaN."""
+    return E.where(E.logical_or(E.le(input, other), E.isnan(other)), input, other)
+
+
+@public(out=True)
+def logaddexp2(input: Tensor, other: Tensor) -> Tensor:
+    """log2(2**input + 2**other) without overflow."""
+    check_tensor("logaddexp2", input), check_tensor("logaddexp2", other, "other", 2)
+    top = E.maximum(input, other).detach()
+    top = E.where(E.isfinite(top), top, E.fill(top, 0))
+    return E.log2(E.exp2(input - top) + E.exp2(other - top)) + top
+
+
+@public(inplace=True, out=True)
+def ldexp(input: Tensor, other: Tensor) -> Tensor:
+    """input * 2**other."""
+    input, other = operands("ldexp", input, other)
+    return E.mul(input, E.pow(2.0, other))
+
+
+@public(inplace=True, out=True)
+def gcd(input: Tensor, other: Tensor) -> Tensor:
+    """The greatest common divisor of integers."""
+    return _gcd(check_tensor("gcd", input), check_tensor("gcd", other, "other", 2))
+
+
+@public(inplace=True, out=True)
+def lcm(input: Tensor, other: Tensor) -> Tensor:
+    """The least common multiple of integers."""
+    return _lcm(check_tensor("lcm", input), check_tensor("lcm", other, "other", 2))
+
+
+_gcd = E.elementwise(
+    "gcd", "gcd(x, y)", np.gcd, inputs=("x", "y"), kinds="iu",
+    doc="The greatest common divisor.",
+)  # fmt: skip
+_lcm = E.elementwise(
+    "lcm", "lcm(x, y)", np.lcm, inputs=("x", "y"), kinds="iu", doc="The least common multiple.",
+)  # fmt: skip
+
+
+@public(inplace=True, out=True)
+def polygamma(n: int, input: Tensor) -> Tensor:
+    """The n-th derivative of digamma."""
+    x = check_tensor("polygamma", input, "input", 2)
+    if n < 0:
+        raise RuntimeError("polygamma(n, x) does not support negative n.")
+    if n < 2:
+        return E.trigamma(x) if n else E.digamma(x)
+    return E.zeta(n + 1, x) * ((-1) ** (n + 1) * math.factorial(n))
+
+
+Tensor.polygamma = lambda self, n: polygamma(n, self)  # type: ignore[method-assign]
+
+
+@public(inplace=True, out=True)
+def mvlgamma(input: Tensor, p: int) -> Tensor:
+    """The logarithm of the multivariate gamma function of dimension p."""
+    x = E.to_floating(check_tensor("mvlgamma", input))
+    if p < 1:
+        raise RuntimeError("p has to be greater than or equal to 1")
+    constant = p * (p - 1) / 4 * math.log(math.pi)
+    total = E.lgamma(x)
+    for j in range(1, p):
+        total = total + E.lgamma(x - j / 2)
+    return total + constant
+
+
+@public(out=True)
+def conj_physical(input: Tensor) -> Tensor:
+    """The complex conjugate."""
+    return E.conj(check_tensor("conj_physical", input))
+
+
+# -- complex tensors as pairs of reals ------------------------------------------------------------
+
+_as_real = primitive(
+    "view_as_real", lambda x: np.expand_dims(x, -1).view(dtypes.real_of(x.dtype)),
+    lambda x: ((*x.shape, 2), dtypes.real_of(x.dtype)), grad=lambda g: _as_complex(g), kinds="c",
+    view=True, samples=lambda make: [call(make(2, 3)), call(make())],
+    doc="Real and imaginary parts along a new last dimension.",
+)  # fmt: skip
+
+
+def _complex_view(x: Any) -> Any:
+    return x.view(dtypes.of(x.dtype).to_complex().np)[..., 0]
+
+
+_as_complex = primitive(
+    "view_as_complex", _complex_view, lambda x: (x.shape[:-1], dtypes.of(x.dtype).to_complex().np),
+    grad=lambda g: _as_real(g), kinds="f", view=True,
+    samples=lambda make: [] if make.dtype.itemsize == 2 or make.layout != "contiguous" else [
+        call(make(3, 2)), call(make(2))],
+    doc="Pairs of the last dimension as complex numbers.",
+)  # fmt: skip
+
+
+@public(method=False)
+def view_as_real(input: Tensor) -> Tensor:
+    """A view of complex numbers as pairs of reals, in a new last dimension."""
+    if not check_tensor("view_as_real", input).is_complex():
+        raise RuntimeError("view_as_real is only supported for complex tensors")
+    return _as_real(input)
+
+
+@public(method=False)
+def view_as_complex(input: Tensor) -> Tensor:
+    """A view of pairs of reals in the last dimension as complex numbers."""
+    x = check_tensor("view_as_complex", input)
+    if x.dtype not in (dtypes.float32, dtypes.float64):
+        raise RuntimeError(
+            f"view_as_complex is only supported for float and double tensors, but got {x.dtype}"
+        )
+    if not x.ndim or x.shape[-1] != 2:
+        raise RuntimeError("Tensor must have a last dimension of size 2")
+    if isinstance(x._data, np.ndarray) and x._data.strides[-1] != x._data.itemsize:
+        raise RuntimeError("Tensor must have a last dimension with stride 1")
+    return _as_complex(x)
+
+
+# -- reductions and scans -------------------------------------------------------------------------
+
+
+def _running(name: str, input: Tensor, dim: int) -> Any:
+    x = check_tensor(name, input)
+    check_kinds(R.amax, x)
+    kind = getattr(return_types, name)
+    d = wrap_dim(dim, x.ndim)
+    if x.ndim == 0:
+        return kind(V.clone(x), wrap(np.zeros((), np.int64)))
+    data = x._data
+    best = (np.maximum if name == "cummax" else np.minimum).accumulate(data, axis=d)
+    # The place of the latest element that equals the extremum so far.
+    hit = (data == best) | (np.isnan(data) if data.dtype.kind == "f" else False)
+    shape = [1] * x.ndim
+    shape[d] = data.shape[d]
+    places = np.where(hit, np.arange(data.shape[d]).reshape(shape), 0)
+    indices = wrap(np.maximum.accumulate(places, axis=d))
+    return kind(gather_(x, indices, dim=d), indices)
+
+
+@public(out=True)
+def cummax(input: Tensor, dim: int) -> Any:
+    """Running maxima along a dimension, and where they are."""
+    return _running("cummax", input, dim)
+
+
+@public(out=True)
+def cummin(input: Tensor, dim: int) -> Any:
+    """Running minima along a dimension, and where they are."""
+    return _running("cummin", input, dim)
+
+
+@public(out=True)
+def logcumsumexp(input: Tensor, dim: int) -> Tensor:
+    """Logarithms of the running sums of exponentials along a dimension, without overflow."""
+    x = check_tensor("logcumsumexp", input)
+    d = wrap_dim(dim, x.ndim)
+    if x.ndim == 0 or x.numel() == 0:
+        return V.clone(x)
+    # Each prefix with its own maximum taken out: exact for any spread, at quadratic cost.
+    n = x._data.shape[d]
+    row = S.unsqueeze(S.movedim(x, d, -1), -2)
+    keep = wrap(np.tri(n, dtype=bool))
+    rows = E.where(keep, row, E.number_like(row, -math.inf))
+    return S.movedim(D.logsumexp(rows, -1), -1, d)
+
+
+@public()
+def quantile(
+    input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *,
+    interpolation: str = "linear",
+) -> Tensor:  # fmt: skip
+    """The q-quantiles along a dimension (or of everything), between elements if need be."""
+    return _quantile("quantile", input, q, dim, keepdim, interpolation, skip_nan=False)
+
+
+@public()
+def nanquantile(
+    input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *,
+    interpolation: str = "linear",
+) -> Tensor:  # fmt: skip
+    """The q-quantiles of what is not NaN."""
+    return _quantile("nanquantile", input, q, dim, keepdim, interpolation, skip_nan=True)
+
+
+def _quantile(
+    name: str, input: Tensor, q: Any, dim: int | None, keepdim: bool, interpolation: str,
+    skip_nan: bool,
+) -> Tensor:  # fmt: skip
+    x = check_tensor(name, input)
+    if x.dtype not in (dtypes.float32, dtypes.float64):
+        raise RuntimeError(f"{name}() input tensor must be either float or double dtype")
+    if x.numel() == 0:
+        raise RuntimeError(f"{name}() input tensor must be non-empty")
+    if interpolation not in ("linear", "lower", "higher", "midpoint", "nearest"):
+        raise RuntimeError(
+            f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, "
+            f"but got {interpolation}"
+        )
+    if not isinstance(q, Tensor):
+        q = wrap(np.asarray(q, x._data.dtype))
+    if q._data.dtype is not x._data.dtype:
+        raise RuntimeError(f"{name}() q tensor must be same dtype as the input tensor")
+    if q.ndim > 1:
+        raise RuntimeError(f"{name}() q must be a scalar or 1D tensor")
+    if ((q._data < 0) | (q._data > 1)).any():
+        raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {q.tolist()}")
+    if dim is None:
+        rows, d = S.flatten(x), 0
+    else:
+        rows, d = x, wrap_dim(dim, x.ndim)
+    rows = S.movedim(rows, d, -1) if rows.ndim else V.reshape(rows, (1,))
+    ordered = rows.sort(-1)[0]
+    nan = np.isnan(ordered._data)
+    count = np.sum(~nan, -1, keepdims=True) if skip_nan else np.full((*rows.shape[:-1], 1), rows.shape[-1])
+    position = q._data.reshape(-1) * np.maximum(count - 1, 0).astype(x._data.dtype)
+    if interpolation == "nearest":
+        position = np.round(position)
+    below, above = np.floor(position), np.ceil(position)
+    if interpolation in ("lower", "higher"):
+        below = above = below if interpolation == "lower" else above
+    fraction = wrap((position - below).astype(x._data.dtype))
+    if interpolation == "midpoint":
+        fraction = E.fill(fraction, 0.5)
+    a = gather_(ordered, wrap(below.astype(np.int64)), dim=ordered.ndim - 1)
+    b = gather_(ordered, wrap(above.astype(np.int64)), dim=ordered.ndim - 1)
+    result = M.lerp(a, b, fraction)
+    if not skip_nan:
+        bad = wrap(nan.any(-1, keepdims=True))
+        result = E.where(bad, E.number_like(result, math.nan), result)
+    result = S.movedim(result, -1, 0)  # the quantiles come first
+    if keepdim:
+        shape = (1,) * x.ndim if dim is None else tuple(
+            1 if i == d else s for i, s in enumerate(x._data.shape))  # fmt: skip
+        result = V.reshape(result, (result._data.shape[0], *shape))
+    return result if q.ndim else V.slice_(result, index=(0,))
+
+
+def _spacings(y: Tensor, x: Any, dx: Any, dim: int) -> tuple[Tensor, Any, int]:
+    d = wrap_dim(dim, check_tensor("trapezoid", y).ndim)
+    index = (slice(None),) * d
+    n = y._data.shape[d]
+    sums = V.slice_(y, index=(*index, slice(1, max(n, 1)))) + V.slice_(
+        y, index=(*index, slice(0, max(n - 1, 0))))  # fmt: skip
+    if x is None:
+        return sums, dx if dx is not None else 1, d
+    steps = D.diff(x, dim=-1 if x.ndim == 1 else dim)
+    if x.ndim == 1:
+        steps = V.reshape(steps, (steps.numel(), *(1,) * (y.ndim - d - 1)))
+    return sums, steps, d
+
+
+@public(method=False, aliases=("trapz",))
+def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Any = None, dim: int = -1) -> Tensor:
+    """The integral along a dimension by the trapezoidal rule."""
+    sums, steps, d = _spacings(y, x, dx, dim)
+    return D.sum(sums * steps, d) / 2
+
+
+@public(method=False)
+def cumulative_trapezoid(
+    y: Tensor, x: Tensor | None = None, *, dx: Any = None, dim: int = -1
+) -> Tensor:
+    """Running integrals along a dimension by the trapezoidal rule."""
+    sums, steps, d = _spacings(y, x, dx, dim)
+    return D.cumsum(sums * steps / 2, d)
+
+
+@public()
+def cov(
+    input: Tensor, *, correction: int = 1, fweights: Tensor | None = None,
+    aweights: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """The covariance matrix of variables (rows) over observations (columns)."""
+    x = check_tensor("cov", input)
+    if x.ndim > 2:
+        raise RuntimeError(
+            f"cov(): expected input to have two or fewer dimensions but got an input with {x.ndim}"
+        )
+    x = E.to_floating(V.reshape(x, (1, x.numel())) if x.ndim < 2 else x)
+    weights = None
+    for w in (fweights, aweights):
+        if w is not None:
+            weights = w if weights is None else weights * w
+    if weights is None:
+        total: Any = x._data.shape[1]
+        mean = D.mean(x, 1, True)
+    else:
+        total = D.sum(weights)
+        mean = D.sum(x * weights, 1, True) / total
+    norm = total - correction
+    if aweights is not None and correction:
+        norm = total - correction * D.sum(weights * aweights) / total
+    centered = x - mean
+    weighted = centered if weights is None else centered * weights
+    norm = M.clamp(norm, min=0) if isinstance(norm, Tensor) else max(norm, 0)
+    result = _matmul(weighted, E.conj(S.transpose(centered, 0, 1))) / norm
+    return S.squeeze(result) if input.ndim < 2 else result
+
+
+@public()
+def corrcoef(input: Tensor) -> Tensor:
+    """The matrix of Pearson's correlation coefficients of variables (rows)."""
+    c = cov(input)
+    if c.ndim == 0:
+        return c / c
+    deviation = E.sqrt(E.real(S.diagonal(c)))
+    r = c / S.unsqueeze(deviation, 1) / S.unsqueeze(deviation, 0)
+    return r if r.is_complex() else M.clamp(r, -1, 1)
+
+
+# -- products and distances -----------------------------------------------------------------------
+
+
+@public(out=True)
+def vdot(input: Tensor, other: Tensor) -> Tensor:
+    """The sum of conj(input) * other for two vectors."""
+    return dot(E.conj(check_tensor("vdot", input)), other)
+
+
+@public(inplace=True, out=True)
+def addbmm(
+    input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1
+) -> Tensor:
+    """beta * input + alpha * the sum of the products of a batch of matrices."""
+    from .products import _combined
+
+    return _combined("addbmm", input, R.sum_(bmm(batch1, batch2), dim=(0,), keepdim=False), beta,
+                     alpha)  # fmt: skip
+
+
+@public(out=True)
+def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
+    """The cross product along a dimension of extent 3."""
+    x, y = V.broadcast_all(check_tensor("cross", input), check_tensor("cross", other, "other", 2))
+    if dim is None:
+        dim = next((i for i, s in enumerate(x._data.shape) if s == 3), -1)
+        if dim < 0:
+            raise RuntimeError("no dimension of size 3 in input")
+    d = wrap_dim(dim, x.ndim)
+    if x._data.shape[d] != 3:
+        raise RuntimeError(
+            f"linalg.cross: inputs dimension {dim} must have length 3. Got {x.shape[d]}"
+        )
+    return S.roll(x, -1, d) * S.roll(y, -2, d) - S.roll(x, -2, d) * S.roll(y, -1, d)
+
+
+@public()
+def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
+    """The p-norm of the difference."""
+    return D.norm(input - other, p)
+
+
+@public(method=False)
+def cdist(
+    x1: Tensor, x2: Tensor, p: float = 2.0,
+    compute_mode: str = "use_mm_for_euclid_dist_if_necessary",
+) -> Tensor:  # fmt: skip
+    """The p-norm distances between all rows of two (batches of) matrices."""
+    a, b = check_tensor("cdist", x1, "x1"), check_tensor("cdist", x2, "x2", 2)
+    if a.ndim < 2 or b.ndim < 2:
+        raise RuntimeError("cdist only supports at least 2D tensors, X1 got: " + f"{a.ndim}D")
+    if a._data.shape[-1] != b._data.shape[-1]:
+        raise RuntimeError(
+            f"X1 and X2 must have the same number of columns. X1: {a.shape[-1]} X2: {b.shape[-1]}"
+        )
+    return D.norm(S.unsqueeze(a, -2) - S.unsqueeze(b, -3), p, -1)
+
+
+@public(inplace=True, out=True)
+def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+    """The slices along a dimension scaled down to a p-norm of at most `maxnorm`."""
+    x = check_tensor("renorm", input)
+    d = wrap_dim(dim, x.ndim)
+    others = [i for i in range(x.ndim) if i != d]
+    norm = D.norm(x, p, others, True)
+    scale = E.where(E.gt(norm, maxnorm), maxnorm / (norm + 1e-7), E.fill(norm, 1))
+    return x * scale
+
+
+# -- windows of a dimension -----------------------------------------------------------------------
+
+
+def _window(x: Any, *, dim: int, size: int, step: int) -> Any:
+    return np.lib.stride_tricks.sliding_window_view(x, size, dim, writeable=x.flags.writeable)[
+        (slice(None),) * dim + (slice(None, None, step),)
+    ]
+
+
+def _window_shape(x: Any, *, dim: int, size: int, step: int) -> Any:
+    return (
+        *x.shape[:dim], (x.shape[dim] - size) // step + 1, *x.shape[dim + 1 :], size,
+    ), x.dtype  # fmt: skip
+
+
+def _unwindow(x: Any, *, shape: tuple[int, ...], dim: int, size: int, step: int) -> Any:
+    r = np.zeros(shape, x.dtype)
+    for i in range(size):
+        at = (slice(None),) * dim + (slice(i, i + (x.shape[dim] - 1) * step + 1, step),)
+        r[at] += x[..., i]
+    return r
+
+
+_unfold = primitive(
+    "unfold", _window, _window_shape, view=True, linear=True,
+    grad=lambda g, x_shape, dim, size, step: _fold(g, shape=x_shape, dim=dim, size=size, step=step),
+    samples=lambda make: [
+        call(make(5), dim=0, size=3, step=1), call(make(2, 5), dim=1, size=2, step=2)],
+    doc="Windows of a dimension, as a new last dimension.",
+)  # fmt: skip
+_fold = primitive(
+    "unfold_backward", _unwindow, lambda x, shape, **_: (shape, x.dtype), linear=True,
+    grad=lambda g, dim, size, step: _unfold(g, dim=dim, size=size, step=step),
+    samples=lambda make: [call(make(3, 3), shape=(5,), dim=0, size=3, step=1)],
+    doc="The sums of what windows of a dimension hold for each place.",
+)  # fmt: skip
+
+
+@method("unfold")
+def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
+    """A view of all windows of `size`, `step` apart, as a new last dimension."""
+    d = wrap_dim(dimension, self.ndim)
+    x = self if self.ndim else V.reshape(self, (1,))
+    if step <= 0:
+        raise RuntimeError(f"step is {step} but must be > 0")
+    if not 0 <= size <= x._data.shape[d]:
+        raise RuntimeError(
+            f"maximum size for tensor at dimension {d} is {x.shape[d]} but size is {size}"
+        )
+    return _unfold(x, dim=d, size=size, step=step) if self.ndim else V.slice_(x, index=(slice(0, size),))
+
+
+@method("sum_to_size")
+def _sum_to_size(self: Tensor, *size: Any) -> Tensor:
+    """Summed over what broadcasting from `size` would have added."""
+    shape = S.ints("sum_to_size", size)
+    extra = self.ndim - len(shape)
+    if extra < 0 or any(a not in (1, b) for a, b in zip(shape, self._data.shape[max(extra, 0):])):
+        raise RuntimeError(
+            f"size {{{list(shape)}}} is not expandable to size {{{list(self.shape)}}}."
+        )
+    return R.sum_to(self, shape)
+
+
+@public(inplace=True)
+def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
+    """A copy with elements stored (or added) at the given places of the flattened tensor."""
+    from .indexing import index_put
+
+    flat = V.reshape(check_tensor("put", input), (input.numel(),))
+    values = V.reshape(source, (source.numel(),))
+    places = V.reshape(index, (index.numel(),))
+    return V.reshape(index_put(flat, (places,), values, accumulate), tuple(input._data.shape))
+
+
+@public()
+def narrow_copy(input: Tensor, dim: int, start: int, length: int) -> Tensor:
+    """A copy of `length` slices along a dimension from `start`."""
+    return V.clone(S.narrow(input, dim, start, length))
+
+
+@public(out=True)
+def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
+    """How many elements fall in each of `bins` equal intervals from min to max."""
+    x = check_tensor("histc", input)
+    if bins <= 0:
+        raise RuntimeError(f"bins must be > 0, but got {bins}")
+    low, high = min, max
+    if low == high and x.numel():
+        low, high = float(x._data.min()), float(x._data.max())
+    if low == high:
+        low, high = low - 1, high + 1
+    counts, _ = np.histogram(x._data.astype(np.float64), bins, (low, high))
+    return wrap(counts.astype(x._data.dtype))

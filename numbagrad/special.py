@@ -1,0 +1,88 @@
+"""Special functions under the names of ``torch.special``."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .ops import composite as C
+from .ops import elementwise as E
+from .ops.export import EXPORTS, check_tensor
+from .tensor import Tensor
+
+_SAME = (
+    "digamma", "erf", "erfc", "erfinv", "exp2", "expm1", "log1p", "logit", "logsumexp", "polygamma",
+    "round", "sinc", "xlogy",
+)  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SAME:
+        return EXPORTS[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def expit(input: Tensor) -> Tensor:
+    """The logistic function 1 / (1 + exp(-x))."""
+    return E.sigmoid(check_tensor("expit", input))
+
+
+def gammaln(input: Tensor) -> Tensor:
+    """The logarithm of the absolute value of gamma."""
+    return E.lgamma(check_tensor("gammaln", input))
+
+
+def psi(input: Tensor) -> Tensor:
+    """The derivative of gammaln."""
+    return E.digamma(check_tensor("psi", input))
+
+
+def multigammaln(input: Tensor, p: int) -> Tensor:
+    """The logarithm of the multivariate gamma function of dimension p."""
+    return C.mvlgamma(input, p)
+
+
+def zeta(input: Any, other: Any) -> Tensor:
+    """Hurwitz's zeta function; differentiable in `other`."""
+    if not isinstance(other, Tensor):
+        check_tensor("zeta", input)
+    return E.zeta(input, other)
+
+
+def entr(input: Tensor) -> Tensor:
+    """-x log(x), 0 at 0 and -inf below."""
+    x = E.to_floating(check_tensor("entr", input))
+    inside = E.where(E.gt(x, 0), x, E.fill(x, 1))
+    outside = E.where(E.lt(x, 0), E.fill(x, -math.inf), E.where(E.isnan(x), x, E.fill(x, 0)))
+    return E.where(E.gt(x, 0), -inside * E.log(inside), outside)
+
+
+def xlog1py(input: Any, other: Any) -> Tensor:
+    """input * log1p(other), and 0 where input is 0 (NaN where other is NaN)."""
+    if not isinstance(other, Tensor):
+        check_tensor("xlog1py", input)
+    x = input if isinstance(input, Tensor) else E.fill(E.to_floating(other), input)
+    y = other if isinstance(other, Tensor) else E.fill(E.to_floating(x), other)
+    zero = E.logical_and(E.eq(x, 0), E.logical_not(E.isnan(y)))
+    safe = E.where(zero, E.fill(y, 1), y)
+    return E.where(zero, 0, x * E.log1p(safe))
+
+
+def ndtr(input: Tensor) -> Tensor:
+    """The cumulative distribution function of the standard normal."""
+    return E.erfc(check_tensor("ndtr", input) * -math.sqrt(0.5)) * 0.5
+
+
+def ndtri(input: Tensor) -> Tensor:
+    """The inverse of ndtr."""
+    return E.erfinv(check_tensor("ndtri", input) * 2.0 - 1.0) * math.sqrt(2)
+
+
+def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """exp(x) along a dimension, scaled to the sum 1."""
+    return EXPORTS["softmax"](input, dim, dtype=dtype)
+
+
+def log_softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """The logarithm of softmax."""
+    return EXPORTS["log_softmax"](input, dim, dtype=dtype)
