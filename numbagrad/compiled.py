@@ -317,10 +317,11 @@ class Compiled:
 
     def explain(self) -> str:
         """The graph of the latest signature after all passes, and how it runs."""
-        lines = []
+        lines: list[str] = []
         for e in self._latest():
-            lines.append(str(e.graph))
-            lines.append(f"{len(e.forward.steps)} steps, arena of {e.forward.arena} bytes")
+            lines += [str(e.graph), *e.forward.describe()]
+            if e.backward is not None:
+                lines += ["", "backward:", str(e.backward.graph), *e.backward.describe()]
         return "\n".join(lines)
 
     def _latest(self) -> list[_Entry]:
@@ -394,16 +395,14 @@ def _fast_path(
         modes = thread.modes
         if modes.trace is not None or modes.grad is not modes_now or len(args) != n:
             return _MISS
-        arrays = []
-        for t, r in zip((*args, *captures), requires):
-            if not isinstance(t, Tensor) or t._requires_grad is not r:
+        tensors = (*args, *captures)
+        try:
+            if modes_now and [t._requires_grad for t in tensors] != requires:
                 return _MISS
-            data = t._data
-            if data.__class__ is not _ndarray:
+            slots = slots_of([t._data for t in tensors])
+            if not try_run(tuple(slots)):
                 return _MISS
-            arrays.append(data)
-        slots = slots_of(arrays)
-        if not try_run(tuple(slots)):
+        except (AttributeError, TypeError):  # not a tensor, or one that is being traced
             return _MISS
         if structure is None:
             return _wrap(slots[only], modes.inference)

@@ -23,8 +23,11 @@ def leaf(data: np.ndarray[Any, Any], requires_grad: bool = False) -> Tensor:
             f"{dtypes.of(data.dtype)}; pass dtype=ng.float32 or convert with .float()"
         )
     t = wrap(data, requires_grad)
-    if thread.modes.inference:
+    modes = thread.modes
+    if modes.inference:
         t._counter = INFERENCE
+    if modes.trace is not None:
+        modes.trace.made(t)
     return t
 
 

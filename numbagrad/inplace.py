@@ -33,7 +33,7 @@ def check_mutable(t: Tensor, name: str) -> None:
                 check_view_creation(t, name)
             refresh(t)
             base = t._view.base
-            if base._node is None and base._requires_grad:
+            if base._node is None and base._requires_grad and t._view.creation != "detached":
                 raise RuntimeError(
                     "a view of a leaf Variable that requires grad is being used in an in-place "
                     f"operation ({name}); change it under ng.no_grad(), or clone() the leaf first"
@@ -65,7 +65,7 @@ def check_view_creation(t: Tensor, name: str) -> None:
             "views to be modified inplace. Change a view made by indexing, or use the "
             "out-of-place form."
         )
-    if mode != "default":
+    if mode not in ("default", "detached"):
         raise RuntimeError(
             f"A view was created in {mode} mode and is being modified inplace with grad mode "
             f"enabled ({name}). Make the view and the change either both inside the {mode} block, "
@@ -111,6 +111,10 @@ def assign(target: Tensor, value: Tensor, name: str, *, cast: bool = False) -> T
     if value._requires_grad and target._view is not None and thread.modes.grad:
         check_view_creation(target, name)
     trace = thread.modes.trace
+    if trace is not None:
+        base = target._view.base if target._view is not None else target
+        if target is not base and base._data.__class__ is _ndarray:
+            trace.adopt(base)
     if trace is not None and target._data.__class__ is _ndarray:
         trace.change(target)
         if value._data.__class__ is _ndarray:
@@ -185,6 +189,7 @@ def _rebase(target: Tensor, value: Tensor, recording: bool) -> None:
     view = target._view
     assert view is not None
     base = view.base
+    recording = recording and view.creation != "detached"
     if _traced(base):
         replaced = view_scatter(base, value, chain=view.chain)
         base._data = replaced._data
@@ -207,6 +212,9 @@ def modify(
     For use where no gradient is recorded.
     """
     arrays = []
+    if thread.modes.trace is not None:
+        fn(*changed, *read, *options)
+        return
     for t in changed:
         data = t._data
         if data.__class__ is not _ndarray or t._view is not None or t._counter is INFERENCE:

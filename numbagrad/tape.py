@@ -383,4 +383,6 @@ def refresh(t: Tensor) -> None:
     if not view.is_leaf:
         t._node, t._nr, t._requires_grad = fresh._node, fresh._nr, fresh._requires_grad
     if traced:
+        if t._data.__class__ is _ndarray:
+            base._data.interpreter.change(t)
         t._data = fresh._data

@@ -37,13 +37,14 @@ class View:
         self.base = base
         self.chain = chain
         self.version = version
-        #: "default"; "no_grad" or "inference" after the mode; "multi": one of several results.
+        #: "default"; "no_grad" or "inference" after the mode; "multi": one of several results;
+        #: "detached": by `detach` in a compiled function.
         self.creation = creation
 
     @property
     def is_leaf(self) -> bool:
         """Made without recording: no gradient flows from it to its base, as in PyTorch."""
-        return self.creation in ("no_grad", "inference")
+        return self.creation in ("no_grad", "inference", "detached")
 
 
 class Extras:

@@ -62,6 +62,8 @@ def _root_gradients(
                 f"output[{i}] has a dtype of {t.dtype}."
             )
         result.append(g if g._data.dtype is t._data.dtype else g.to(t.dtype))
+    if thread.modes.trace is not None:
+        result = [alias(g) for g in result]  # all of the backward pass belongs to the trace
     return result
 
 
@@ -323,13 +325,14 @@ def _del_grad(self: Tensor) -> None:
 
 
 def _get_data(self: Tensor) -> Tensor:
-    t = wrap(self._data)
-    return t
+    return wrap(self._data) if thread.modes.trace is None else _detach(self)
 
 
 def _set_data(self: Tensor, value: Tensor) -> None:
     if not isinstance(value, Tensor):
         raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
+    if thread.modes.trace is not None and self._data.__class__ is np.ndarray:
+        thread.modes.trace.change(self)
     self._data = value._data
 
 
@@ -354,7 +357,10 @@ def _detach(self: Tensor) -> Tensor:
         t = alias(self)
     finally:
         thread.modes.grad = grad
-    t._view = None
+    if thread.modes.trace is None:
+        t._view = None
+    elif t._view is not None:  # values share no memory: a change must find its way back
+        t._view.creation = "detached"
     t._requires_grad = False
     return t
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..inplace import assign
 from ..modes import thread
 from ..ops.reduction import sum_to
 from ..ops.elementwise import add, to_dtype
@@ -295,13 +296,16 @@ def accumulate_grad(leaf: Tensor, g: Tensor, fresh: bool = False) -> None:
     `fresh`: nobody else holds the tensor `g`, so that it may become the gradient itself.
     """
     with _accumulating:
-        if thread.modes.trace is not None:
-            thread.modes.trace.change_grad(leaf)
+        trace = thread.modes.trace
+        if trace is not None:
+            trace.change_grad(leaf)
         previous = leaf._grad
         if previous is None:
             leaf._grad = g if thread.modes.grad else _kept_or_cloned(g, fresh)
         elif thread.modes.grad:
             leaf._grad = add(previous, g)
+        elif trace is not None:
+            assign(previous, add(previous, g), "backward")
         elif previous._data.__class__ is np.ndarray and g._data.__class__ is np.ndarray:
             thread.modes.quietly(np.add, previous._data, g._data, previous._data)
             if previous._counter:

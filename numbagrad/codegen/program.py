@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from ..ir.graph import FUSED, Eqn, Graph, Var
+from ..ir.graph import FUSED, Eqn, Graph, Var, type_name
 from ..runtime import blas, compiler, memory
 from ..runtime import layout as at
 from ..runtime.executor import Binding, Guard, Program, Step
@@ -62,6 +62,14 @@ class _Kernel(NamedTuple):
     places: list[tuple[int, Place]]  # (word, what it points to)
     extent: int
     grain: int
+    label: str
+
+
+def _touched(place: Place) -> int:
+    """Bytes of memory under a place: a broadcast dimension counts once."""
+    seen = [n for n, s in zip(place.shape, place.strides) if s]
+    smallest = min((s for s in place.strides if s), default=0)
+    return math.prod(seen) * smallest
 
 
 def _allocation(shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[Any, Any, Any]:
@@ -196,17 +204,23 @@ class Executable:
         copy = Var(v.shape, v.dtype)
         target = self._allocate(copy)
         x = Var(v.shape, v.dtype)
-        self._pointwise(Graph((x,), (), (x,)), [self._places[v]], [target], v.shape)
+        self._pointwise(Graph((x,), (), (x,)), [self._places[v]], [target], v.shape, "copy")
         return target
 
     def _emit_fused(self, e: Eqn) -> None:
         graph = e.params["graph"]
         sources = [self._places[v] for v in graph.inputs]
         targets = [self._allocate(v) for v in e.outputs]
-        self._pointwise(graph, sources, targets, e.outputs[0].shape)
+        ops = ", ".join(x.op.name for x in graph.eqns)
+        self._pointwise(graph, sources, targets, e.outputs[0].shape, f"fused {ops}")
 
     def _pointwise(
-        self, graph: Graph, sources: list[Place], targets: list[Place], shape: tuple[int, ...]
+        self,
+        graph: Graph,
+        sources: list[Place],
+        targets: list[Place],
+        shape: tuple[int, ...],
+        label: str,
     ) -> None:
         if 0 in shape:
             return
@@ -218,10 +232,16 @@ class Executable:
         source = pointwise_source(graph, layout)
         self.sources.append(source)
         inner = 1 if layout.rank == 1 else nest.extents[-1]
-        self._add(_Kernel(
-            compiler.compile_source(source, hint=POINTWISE), loops.words(nest, layout), list(enumerate(places)),
-            loops.units(nest, layout), max(1, GRAIN // inner // max(1, len(graph.eqns) // 4)),
-        ))  # fmt: skip
+        self._add(
+            _Kernel(
+                compiler.compile_source(source, hint=POINTWISE),
+                loops.words(nest, layout),
+                list(enumerate(places)),
+                loops.units(nest, layout),
+                max(1, GRAIN // inner // max(1, len(graph.eqns) // 4)),
+                label,
+            )
+        )
 
     def _add(self, kernel: _Kernel) -> None:
         if not self._planned or isinstance(self._planned[-1], Call):
@@ -245,7 +265,8 @@ class Executable:
             out.dtype, m, n, x.shape[1], lda=lda, ldb=ldb, ldc=n, trans_a=trans_a, trans_b=trans_b
         )
         places = [(at.G_A, a), (at.G_B, b), (at.G_C, c)]
-        self._add(_Kernel(g.kernel, list(g.words), places, g.extent, g.grain))
+        label = f"matmul {m}x{x.shape[1]} @ {x.shape[1]}x{n}"
+        self._add(_Kernel(g.kernel, list(g.words), places, g.extent, g.grain, label))
         return True
 
     def _emit_reduction(self, e: Eqn) -> bool:
@@ -263,7 +284,8 @@ class Executable:
             self._release(temporary)
         grain = max(1, GRAIN // plan.work)
         address = compiler.compile_source(plan.source)
-        self._add(_Kernel(address, plan.words, places, plan.extent, grain))
+        label = f"{e.op.name} over {dim} of {type_name(x)}"
+        self._add(_Kernel(address, plan.words, places, plan.extent, grain, label))
         return True
 
     def _matrix(self, v: Var) -> tuple[Place, bool, int]:
@@ -337,6 +359,22 @@ class Executable:
             ):
                 return self._slot[place.buffer], None
         return -1, a
+
+    def describe(self) -> list[str]:
+        """What runs, in order: a line per kernel or NumPy step, then the memory."""
+        lines = []
+        for number, group in enumerate(self._planned):
+            if isinstance(group, Call):
+                lines.append(f"step {number}: NumPy: {group.eqn.op.name} (no kernel for it)")
+                continue
+            lines.append(f"step {number}: one native call of {len(group)} kernels")
+            for k in group:
+                moved = sum(_touched(p) for _, p in k.places)
+                split = "in chunks" if k.extent > k.grain else "on one thread"
+                lines.append(f"    {k.label}: touches {moved} bytes, {split}")
+        outs = sum(math.prod(b.shape) * b.dtype.itemsize for b in self.buffers if b.kind == "out")
+        lines.append(f"memory: {outs} bytes of results, an arena of {self.arena} bytes")
+        return lines
 
     @property
     def result_slots(self) -> list[int]:

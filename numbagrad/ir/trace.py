@@ -79,7 +79,7 @@ class Trace(Interpreter):
         self.guards: list[tuple[dict[str, Any], str, Any]] = []
         #: Set if the function made state that it keeps: its next call may do something else.
         self.once = False
-        self._made: dict[int, Tensor] = {}
+        self._made: dict[int, tuple[Tensor, Any]] = {}  # with the array it began with
         self._keys: dict[int, tuple[Any, Tensor, list[int]]] = {}
         self._open = True
 
@@ -138,19 +138,19 @@ class Trace(Interpreter):
 
     def made(self, t: Tensor) -> None:
         """A tensor of constant values is made inside: each call begins with a fresh one."""
-        self._made[id(t)] = t
+        self._made[id(t)] = (t, t._data)
 
     def is_made(self, t: Tensor) -> bool:
         return id(t) in self._made
 
     def keep(self, t: Tensor) -> None:
         """A tensor made inside is state that outlives the call."""
-        if self._made.pop(id(t), None) is None:
+        made = self._made.pop(id(t), None)
+        if made is None:
             return
         self.once = True
-        if t._data.__class__ is not np.ndarray:  # changed since
-            first = next(a for a, (made, _) in self.captured() if made is t)
-            self.changed[id(t)] = (t, _State(first, None, 0, False, 0, 0))
+        if t._data is not made[1]:
+            self.changed[id(t)] = (t, _State(made[1], None, 0, t._requires_grad, 0, 0))
 
     def read(self, value: Callable[[], Any], shape: tuple[int, ...], dtype: Any) -> Tensor:
         """A tensor whose array `value` gives at each call."""

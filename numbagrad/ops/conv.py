@@ -206,18 +206,18 @@ conv_weight = primitive(
 # -- columns --------------------------------------------------------------------------------------
 
 
-def _unfold(x: Any, *, kernel: Shape, stride: Shape, padding: Pads, dilation: Shape) -> Any:
+def _im2col(x: Any, *, kernel: Shape, stride: Shape, padding: Pads, dilation: Shape) -> Any:
     out = out_space(x.shape[2:], kernel, stride, padding, dilation)
     windows = _windows(_padded(x, padding), kernel, stride, dilation, out)
     return windows.reshape(x.shape[0], x.shape[1] * math.prod(kernel), math.prod(out))
 
 
-def _unfold_shape(x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Any:
+def _im2col_shape(x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Any:
     out = out_space(x.shape[2:], kernel, stride, padding, dilation)
     return (x.shape[0], x.shape[1] * math.prod(kernel), math.prod(out)), x.dtype
 
 
-def _fold(
+def _col2im(
     x: Any, *, shape: Shape, kernel: Shape, stride: Shape, padding: Pads, dilation: Shape
 ) -> Any:
     out = out_space(shape[2:], kernel, stride, padding, dilation)
@@ -229,17 +229,17 @@ def _fold(
     return np.ascontiguousarray(_cropped(r, padding, shape[2:]))
 
 
-unfold = primitive(
-    "unfold", _unfold, _unfold_shape, linear=True, array_rules=True,
-    grad=lambda g, x_shape, kernel, stride, padding, dilation: fold(
+im2col = primitive(
+    "im2col", _im2col, _im2col_shape, linear=True, array_rules=True,
+    grad=lambda g, x_shape, kernel, stride, padding, dilation: col2im(
         g, shape=x_shape, kernel=kernel, stride=stride, padding=padding, dilation=dilation),
     doc="All windows of x as columns: (batch, channels * kernel, windows).",
 )  # fmt: skip
-fold = primitive(
-    "fold", _fold, lambda x, shape, **_: (shape, x.dtype), linear=True, array_rules=True,
-    grad=lambda g, kernel, stride, padding, dilation: unfold(
+col2im = primitive(
+    "col2im", _col2im, lambda x, shape, **_: (shape, x.dtype), linear=True, array_rules=True,
+    grad=lambda g, kernel, stride, padding, dilation: im2col(
         g, kernel=kernel, stride=stride, padding=padding, dilation=dilation),
-    doc="The sums of the columns at the places that unfold took them from.",
+    doc="The sums of the columns at the places that im2col took them from.",
 )  # fmt: skip
 
 # -- pooling --------------------------------------------------------------------------------------

@@ -170,7 +170,7 @@ def test_samples(op: Any) -> None:
                     known = [g for g in gaps if g.kind in ("*", kind) and g.when(dtype, sample)]
                     gaps.update(known)
                     if not known:
-                        what = f"{kind} {dtype} sample {number} {sample.args} {sample.kwargs}"
+                        what = f"{kind} {dtype} sample {number} {str(sample.args)[:200]} {sample.kwargs}"
                         failures.append(f"{what}:\n{type(error).__name__}: {error}")
     assert not failures, f"{len(failures)} of {run} differ; the first:\n" + "\n\n".join(failures[:3])
     if ENTRIES[op.name] == 1:  # with several entries, a gap may concern another one

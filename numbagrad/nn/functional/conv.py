@@ -310,7 +310,7 @@ def unfold(
             f"{options['kernel']}, the calculated shape of the array of sliding blocks is {out}, "
             "but its components must be at least one."
         )
-    y = C.unfold(x, **options)
+    y = C.im2col(x, **options)
     return y if batched else y.squeeze(0)
 
 
@@ -338,7 +338,7 @@ def fold(
             f"Given output_size={space} and kernel_size={options['kernel']}, expected input of "
             f"shape (batch, channels * {size}, {out[0] * out[1]}), but got {list(input.shape)}"
         )
-    y = C.fold(x, shape=(x.shape[0], x.shape[1] // size, *space), **options)
+    y = C.col2im(x, shape=(x.shape[0], x.shape[1] // size, *space), **options)
     return y if input.ndim == 3 else y.squeeze(0)
 
 
