@@ -4,7 +4,7 @@ import math as _math
 from importlib import import_module as _import_module
 from typing import Any
 
-from . import autograd, conversion, creation, inplace, inspection, printing, random, special
+from . import autograd, conversion, creation, inplace, inspection, printing, random
 from .devices import device
 from .dtypes import (
     bool,
@@ -32,6 +32,7 @@ from .modes import (
     set_grad_enabled,
 )
 from .ops import arrange, composite, indexing, math, mutation, products, reduce, shape
+from .ops import conv as _ops_conv
 from .ops import nn as _ops_nn
 from .ops.export import EXPORTS, publish_registry
 from .random import Generator, default_generator
@@ -53,6 +54,7 @@ tensor = creation.tensor  # not the submodule of that name
 _LAZY = {
     "nn": "nn",
     "optim": "optim",
+    "special": "special",
     "save": "serialization",
     "load": "serialization",
     "compile": "compiled",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import threading
 import warnings
 from collections.abc import Callable
@@ -10,60 +11,31 @@ from typing import Any
 
 import numpy as np
 
-from . import passes
-from .autograd.api import grad as autograd_grad
-from .codegen.program import Executable
-from .codegen.scalar import supported
+from .autograd.engine import run_backward
 from .errors import GraphFreedError
-from .ir.graph import Eqn, Graph, Var
-from .ir.pytree import flatten, unflatten
-from .ir.trace import Trace
+from .ir.pytree import flatten, paths, unflatten
 from .modes import thread
-from .tape import Node, gradient_edge
+from .tape import Node, gradient_edge, replay
 from .tensor import INFERENCE, Tensor, version_counter, wrap
+from .tracing import Result, Traced, find, trace_call
 
 _ndarray = np.ndarray
 _TRACES_BEFORE_WARNING = 8
-
-
-class _Entry:
-    """One traced signature: programs, what they read besides the arguments, what they change."""
-
-    def __init__(self) -> None:
-        self.captures: list[tuple[Tensor, Tensor | None]] = []  # (tensor, leaf if it is its grad)
-        self.guards: list[Any] = []
-        self.grad_guards: list[tuple[Tensor, bool]] = []
-        self.structure: Any = None
-        self.statics: list[Any] = []  # output leaves that are not tensors
-        self.n_results = 0
-        self.requires_grad: list[bool] = []
-        self.changed: list[tuple[Any, int]] = []  # (tensor or argument number, output number)
-        self.grads: list[tuple[Any, int | None]] = []
-        self.forward: Executable
-        self.backward: Executable | None = None
-        self.differentiated: list[Any] = []  # tensor or argument number, for each gradient
-        self.graph: Graph
-
-    def fits(self) -> bool:
-        """Whether the captured tensors are as they were when the function was traced."""
-        for (t, leaf), guard in zip(self.captures, self.guards):
-            data = t._data if leaf is None else leaf._grad._data if leaf._grad is not None else None
-            if data is None or (data.shape, data.strides, data.dtype, t._requires_grad) != guard:
-                return False
-        return all((leaf._grad is None) == absent for leaf, absent in self.grad_guards)
+_SIGNATURES = 256  # kept by one function
+_TENSOR_PARTS = 4  # shape, strides, dtype, requires_grad
 
 
 class _CompiledBackward(Node):
     """The tape's node for a call of a compiled function."""
 
-    __slots__ = ("again", "entry", "inputs", "residuals")
+    __slots__ = ("again", "owners", "residuals", "traced")
 
     private_grads = True
 
-    entry: _Entry
+    traced: Traced
     residuals: list[Any] | None
-    inputs: list[Any]
-    again: Callable[[], Any]
+    owners: list[tuple[list[int], int]]  # version counters of the residuals, versions then
+    again: Callable[[list[Any]], Any]
 
     def apply(self, grads: list[Any], mask: int) -> Any:
         if self.residuals is None:
@@ -72,21 +44,25 @@ class _CompiledBackward(Node):
                 "tensors after they have already been freed). Specify retain_graph=True if you "
                 "need to backward through the graph a second time."
             )
+        for counter, version in self.owners:
+            if counter[0] != version:
+                raise RuntimeError(
+                    "one of the variables needed for gradient computation has been modified by an "
+                    "inplace operation: a tensor that a compiled function read or returned is at "
+                    f"version {counter[0]}; expected version {version} instead."
+                )
         if thread.modes.grad:
-            outs = [t for t in self.again() if t.requires_grad]
-            pairs = [(o, g) for o, g in zip(outs, grads, strict=True) if g is not None]
-            return autograd_grad(
-                [o for o, _ in pairs], self.inputs, [g for _, g in pairs],
-                create_graph=True, allow_unused=True,
-            )  # fmt: skip
-        backward = self.entry.backward
+            return self.again(grads)
+        backward = self.traced.backward
         assert backward is not None
-        outs = [v for v in backward.graph.inputs[len(self.residuals) :]]
+        outs = backward.graph.inputs[len(self.residuals) :]
         arrays = [
             np.zeros(v.shape, v.dtype) if g is None else np.ascontiguousarray(g._data)
             for v, g in zip(outs, grads, strict=True)
         ]
         results = backward([*self.residuals, *arrays])
+        for i in self.traced.backward_copied:
+            results[i] = results[i].copy()
         return [wrap(np.asarray(r)) for r in results]
 
     def release(self) -> None:
@@ -96,10 +72,15 @@ class _CompiledBackward(Node):
 class Compiled:
     """A compiled function; call it like the function itself."""
 
-    def __init__(self, fn: Callable[..., Any]) -> None:
+    def __init__(self, fn: Callable[..., Any], *, effects: bool = True) -> None:
+        if not callable(fn):
+            raise TypeError(f"compile takes a function or module, got {type(fn).__name__}")
         self.fn = fn
-        self._entries: dict[Any, list[_Entry]] = {}
-        self._traces = 0
+        self.effects = effects
+        self._name = getattr(fn, "__name__", type(fn).__name__)
+        self._entries: dict[Any, list[Traced]] = {}
+        self._signatures: list[Any] = []  # of the traces, oldest first
+        self._reasons: dict[str, int] = {}
         self._lock = threading.RLock()
         self._fast: Callable[[tuple[Any, ...]], Any] | None = None
         functools.update_wrapper(self, fn, updated=())
@@ -124,190 +105,196 @@ class Compiled:
                     return self.fn(*args, **kwargs)  # under another transform: it sees the ops
                 tensors.append(x)
                 parts.append((data.shape, data.strides, data.dtype, x._requires_grad))
+            elif type(x) in (float, complex):
+                parts.append((type(x), repr(x)))  # tells 0.0 from -0.0, finds NaN again
             else:
                 parts.append((type(x), x))
-        key = (structure, tuple(parts), _aliases(tensors), thread.modes.grad)
+        modes = thread.modes
+        key = (structure, tuple(parts), _aliases(tensors), modes.grad, modes.inference)
         tensors = list({id(t): t for t in tensors}.values())
         try:
             entries = self._entries.get(key)
         except TypeError:
             raise TypeError(
-                f"{self.__name__}: arguments that are not tensors must be hashable, since the "  # type: ignore[attr-defined]
+                f"{self._name}: arguments that are not tensors must be hashable, since the "
                 "function is compiled for their values; pass tuples instead of sets or arrays"
             ) from None
-        if entries is not None:
-            for entry in entries:
-                if entry.fits():
-                    self._fast = _fast_path(entry, args, kwargs)
-                    return self._run(entry, tensors, args, kwargs)
-        with self._lock:
-            entry = self._trace(leaves, structure, tensors)
-            self._entries.setdefault(key, []).insert(0, entry)
-            self._traces += 1
-            if self._traces == _TRACES_BEFORE_WARNING:
+        traced = self._fitting(entries, tensors)
+        if traced is None:
+            with self._lock:
+                traced = self._fitting(self._entries.get(key), tensors)
+                if traced is None:
+                    reason = ""
+                    if entries:
+                        reason = entries[0].misfit(tensors)
+                    traced = trace_call(self.fn, leaves, structure, tensors)
+                    self._remember(key, traced, reason)
+        elif self.effects:
+            self._fast = _fast_path(traced, args, kwargs)
+        return self._run(traced, tensors, args, kwargs)
+
+    def _fitting(self, entries: list[Traced] | None, tensors: list[Tensor]) -> Traced | None:
+        for traced in entries or ():
+            if not traced.misfit(tensors):
+                return traced
+        return None
+
+    def _remember(self, key: Any, traced: Traced, reason: str) -> None:
+        """Keep a new trace; warn if one and the same thing makes us trace again and again."""
+        if not traced.once:
+            self._entries.setdefault(key, []).insert(0, traced)
+        self._signatures.append(key)
+        if len(self._signatures) > _SIGNATURES:
+            oldest = self._signatures.pop(0)
+            if oldest not in self._signatures:
+                self._entries.pop(oldest, None)
+        if not reason:
+            reason = self._changing(key)
+        if reason and not traced.once:
+            self._reasons[reason] = self._reasons.get(reason, 0) + 1
+            if self._reasons[reason] == _TRACES_BEFORE_WARNING:
                 warnings.warn(
-                    f"{self.__name__} was traced {self._traces} times: an argument that is not a "  # type: ignore[attr-defined]
-                    "tensor, or the state of a tensor it closes over, changes again and again. "
-                    "Pass changing numbers as tensors",
-                    stacklevel=2,
+                    f"{self._name} was traced {_TRACES_BEFORE_WARNING} times because {reason} "
+                    "changes from call to call. Numbers that change are to be tensors: "
+                    "ng.tensor(x)",
+                    stacklevel=4,
                 )
-        return self._run(entry, tensors, args, kwargs)
 
-    # -- tracing ----------------------------------------------------------------------------
+    def _changing(self, key: Any) -> str:
+        """The name of the argument that is not a tensor and differs from the call before."""
+        if len(self._signatures) < 2:
+            return ""
+        previous = self._signatures[-2]
+        if previous[0] != key[0]:
+            return ""
+        places = paths(key[0])
+        for i, (old, new) in enumerate(zip(previous[1], key[1], strict=True)):
+            if old != new and len(new) != _TENSOR_PARTS:
+                return f"the argument {self._argument(places[i])}"
+        return ""
 
-    def _trace(self, leaves: list[Any], structure: Any, tensors: list[Tensor]) -> _Entry:
-        tracing = Trace()
-        entry = _Entry()
-        modes = thread.modes
-        modes.trace = tracing
-        try:
-            stands: list[Tensor] = []
-            traced_leaves: list[Any] = []
-            known: dict[int, Tensor] = {}
-            for x in leaves:
-                if isinstance(x, Tensor):
-                    if id(x) not in known:
-                        t = known[id(x)] = tracing.new_input(x._data.shape, x._data.dtype)
-                        t._requires_grad = x._requires_grad
-                        stands.append(t)
-                    traced_leaves.append(known[id(x)])
-                else:
-                    traced_leaves.append(x)
-            initial = [t._data for t in stands]
-            args, kwargs = unflatten(structure, traced_leaves)
-            result = self.fn(*args, **kwargs)
-            self._finish(entry, tracing, result, tensors, stands, initial)
-        finally:
-            modes.trace = None
-            for t, (data, node, nr, requires_grad) in tracing.changed.values():
-                t._data, t._node, t._nr, t._requires_grad = data, node, nr, requires_grad
-            for leaf, before in tracing.grads.values():
-                leaf._grad = before
-        return entry
-
-    def _finish(
-        self, entry: _Entry, tracing: Trace, result: Any, tensors: list[Tensor],
-        stands: list[Tensor], initial: list[Any],
-    ) -> None:  # fmt: skip
-        results, entry.structure = flatten(result)
-        outs = [r for r in results if isinstance(r, Tensor)]
-        entry.statics = [None if isinstance(r, Tensor) else r for r in results]
-        entry.n_results = len(outs)
-        entry.requires_grad = [o.requires_grad for o in outs]
-        outputs = [tracing.atom(o) for o in outs]
-        for t, _ in tracing.changed.values():
-            entry.changed.append((t, len(outputs)))
-            outputs.append(tracing.atom(t))
-        for i, (t, before) in enumerate(zip(stands, initial, strict=True)):
-            if t._data is not before:
-                entry.changed.append((i, len(outputs)))
-                outputs.append(tracing.atom(t))
-        positions = {id(t): i for i, t in enumerate(stands)}
-        for leaf, before in tracing.grads.values():
-            owner: Any = positions.get(id(leaf), leaf)
-            if isinstance(owner, Tensor):
-                entry.grad_guards.append((leaf, before is None))
-            if leaf._grad is before:
-                continue
-            if leaf._grad is None:
-                entry.grads.append((owner, None))
-            else:
-                entry.grads.append((owner, len(outputs)))
-                outputs.append(tracing.atom(leaf._grad))
-        forward = len(tracing.eqns)
-        differentiable = [o for o in outs if o.requires_grad]
-        gradients: list[Any] = []
-        cotangents: list[Tensor] = []
-        if differentiable:
-            candidates: list[tuple[Any, Tensor]] = [
-                (i, t) for i, t in enumerate(stands) if t._requires_grad and t._node is None
-            ]
-            candidates += [(t, t) for t, _ in list(tracing.captures.values())
-                           if t._requires_grad and t._node is None]  # fmt: skip
-            cotangents = [tracing.new_input(o._data.shape, o._data.dtype) for o in differentiable]
+    def _argument(self, path: tuple[Any, ...]) -> str:
+        """How the user calls the argument at a path in (args, kwargs)."""
+        kind, first, *rest = path
+        name = repr(first)
+        if kind == 0:
             try:
-                found = autograd_grad(
-                    differentiable, [t for _, t in candidates], cotangents, allow_unused=True
-                )
-            except GraphFreedError:  # the function called backward() itself: all is done
-                found = (None,) * len(candidates)
-            for (owner, _), g in zip(candidates, found, strict=True):
-                if g is not None:
-                    entry.differentiated.append(owner)
-                    gradients.append(tracing.atom(g))
-        leaf_of = {id(g): leaf for leaf, g in tracing.grads.values() if g is not None}
-        captured = list(tracing.captures.values())
-        n_args = len(tracing.inputs) - len(cotangents)
-        entry.captures = [(t, leaf_of.get(id(t))) for t, _ in captured]
-        entry.guards = [
-            (v.shape, self._before(tracing, t).strides, v.dtype, t._requires_grad)
-            for t, v in captured
-        ]
-        inputs = (*tracing.inputs[:n_args], *[v for _, v in captured])
-        arrays = [t._data for t in tensors]
-        arrays += [self._before(tracing, t) for t, _ in captured]
-        residuals: list[Var] = []
-        if gradients:
-            again, residuals = _recomputed(
-                tracing.eqns[:forward], tracing.eqns[forward:], gradients, inputs
-            )
-            later = again + tracing.eqns[forward:]
-            tangents = tuple(tracing.inputs[n_args:])
-            backward = passes.run(Graph((*residuals, *tangents), tuple(later), tuple(gradients)))
-            samples = [np.empty(v.shape, v.dtype) for v in backward.inputs]
-            entry.backward = Executable(backward, samples)
-        graph = Graph(inputs, tuple(tracing.eqns[:forward]), (*outputs, *residuals))
-        entry.graph = passes.run(graph)
-        entry.forward = Executable(entry.graph, arrays)
-
-    def _before(self, tracing: Trace, t: Tensor) -> Any:
-        changed = tracing.changed.get(id(t))
-        return t._data if changed is None else changed[1][0]
+                name = repr(list(inspect.signature(self.fn).parameters)[first])
+            except (IndexError, TypeError, ValueError):
+                name = f"number {first}"
+        return name + "".join(f"[{p!r}]" for p in rest)
 
     # -- running ----------------------------------------------------------------------------
 
-    def _run(self, entry: _Entry, tensors: list[Tensor], args: Any, kwargs: Any) -> Any:
-        arrays = [t._data for t in tensors]
-        for t, leaf in entry.captures:
-            source = t if leaf is None else leaf._grad
-            arrays.append(source._data)  # type: ignore[union-attr]
-        values = entry.forward(arrays)
-        for target, i in entry.changed:
-            t = tensors[target] if isinstance(target, int) else target
-            np.copyto(t._data, values[i])
-            version_counter(t)[0] += 1
-        for owner, i in entry.grads:
-            leaf = tensors[owner] if isinstance(owner, int) else owner
-            leaf._grad = None if i is None else wrap(np.array(values[i]))
+    def _run(self, traced: Traced, tensors: list[Tensor], args: Any, kwargs: Any) -> Any:
+        pinned = {i for i, _ in traced.pinned}
+        arrays = [t._data for i, t in enumerate(tensors) if i not in pinned]
+        arrays += [find(ref, tensors)._data for ref in traced.captures]
+        reads = [read() for read in traced.reads]
+        values = traced.forward([*arrays, *reads])
+        for i in traced.copied:
+            values[i] = values[i].copy()
         inference = thread.modes.inference
-        results = [_wrap(np.asarray(v), inference) for v in values[: entry.n_results]]
-        if entry.backward is not None:
-            self._record(entry, results, values, tensors, args, kwargs)
-        if all(s is None for s in entry.statics):
-            return unflatten(entry.structure, results)
-        it = iter(results)
-        return unflatten(entry.structure, [next(it) if s is None else s for s in entry.statics])
+        results = [_wrap(np.asarray(v), inference) for v in values[: len(traced.requires_grad)]]
+        node = None
+        if traced.backward is not None and self.effects:
+            node = self._node(traced, tensors, values, reads, args, kwargs)
+        if self.effects:
+            self._write_back(traced, tensors, values, node)
+        if node is not None:
+            self._record(traced, node, results, tensors)
+        leaves = [
+            _outcome(x, tensors, results) if x.__class__ is Result else x for x in traced.leaves
+        ]
+        return unflatten(traced.structure, leaves)
+
+    def _write_back(
+        self, traced: Traced, tensors: list[Tensor], values: list[Any], node: Any
+    ) -> None:
+        for target, i, _ in traced.changed:
+            t = find(target, tensors)
+            np.copyto(t._data, values[i])
+            if t._counter is not INFERENCE:
+                version_counter(t)[0] += 1
+        for owner, i in traced.grads:
+            leaf = find(owner, tensors)
+            leaf._grad = None if i is None else wrap(np.asarray(values[i], order="C"))
+
+    def _node(
+        self, traced: Traced, tensors: list[Tensor], values: list[Any], reads: list[Any],
+        args: Any, kwargs: Any,
+    ) -> _CompiledBackward:  # fmt: skip
+        inputs = [find(ref, tensors) for ref in traced.differentiated]
+        node = _CompiledBackward([gradient_edge(t) for t in inputs])
+        node.traced = traced
+        node.residuals = values[traced.residuals :]
+        # The call overwrites these: a second derivative needs what they were.
+        changed = {c.target for c in traced.changed if isinstance(c.target, int)}
+        if changed:
+            snapshots = {id(tensors[i]): _snapshot(tensors[i]) for i in changed}
+            leaves, structure = flatten((args, kwargs))
+            args, kwargs = unflatten(structure, [snapshots.get(id(x), x) for x in leaves])
+        node.again = lambda grads: self._again(traced, reads, args, kwargs, grads)
+        return node
 
     def _record(
-        self, entry: _Entry, results: list[Tensor], values: list[Any], tensors: list[Tensor],
-        args: Any, kwargs: Any,
+        self, traced: Traced, node: _CompiledBackward, results: list[Tensor],
+        tensors: list[Tensor],
     ) -> None:  # fmt: skip
-        inputs = [tensors[o] if isinstance(o, int) else o for o in entry.differentiated]
-        node = _CompiledBackward([gradient_edge(t) for t in inputs])
-        node.entry = entry
-        node.inputs = inputs
-        assert entry.backward is not None
-        first = entry.n_results + len(entry.changed) + sum(i is not None for _, i in entry.grads)
-        node.residuals = values[first:]
-        node.again = lambda: [
-            r for r in flatten(self.fn(*args, **kwargs))[0] if isinstance(r, Tensor)
-        ]
-        node.n_outputs = sum(entry.requires_grad)
-        nr = 0
-        for t, requires in zip(results, entry.requires_grad, strict=True):
-            if requires:
-                t._node, t._nr, t._requires_grad = node, nr, True
-                nr += 1
+        outs = [t for t, r in zip(results, traced.requires_grad, strict=True) if r]
+        outs += [find(c.target, tensors) for c in traced.changed if c.requires_grad]
+        node.n_outputs = len(outs)
+        for nr, t in enumerate(outs):
+            t._node, t._nr, t._requires_grad = node, nr, True
+        node.owners = []
+        for owner in traced.owners:
+            if owner is None:
+                continue
+            is_value = owner.__class__ is tuple and owner[0] == "value"
+            t = results[owner[1]] if is_value else find(owner, tensors)
+            if t._counter is not INFERENCE:
+                counter = version_counter(t)
+                node.owners.append((counter, counter[0]))
+
+    def _again(
+        self, traced: Traced, reads: list[Any], args: Any, kwargs: Any, grads: list[Any]
+    ) -> Any:
+        """The gradients as a compiled function of inputs and cotangents, which has its own."""
+        if traced.higher is None:
+
+            def gradients(reads: Any, args: Any, kwargs: Any, grads: Any) -> list[Any]:
+                tensors = list({
+                    id(x): x for x in flatten((args, kwargs))[0] if isinstance(x, Tensor)
+                }.values())  # fmt: skip
+                inputs = [find(ref, tensors) for ref in traced.differentiated]
+                edges = [gradient_edge(t) for t in inputs]
+                with thread.modes.trace.replaying(reads):
+                    found = flatten(self.fn(*args, **kwargs))[0]
+                computed: dict[int, Tensor] = {}
+                for x, place in zip(found, traced.leaves, strict=True):
+                    if place.__class__ is Result and place.owner is None and not place.chain:
+                        computed[place.index] = x
+                outs = [t for i, t in sorted(computed.items()) if traced.requires_grad[i]]
+                outs += [find(c.target, tensors) for c in traced.changed if c.requires_grad]
+                pairs = [(o, g) for o, g in zip(outs, grads, strict=True) if g is not None]
+                return run_backward(
+                    [gradient_edge(o) for o, _ in pairs], [g for _, g in pairs], keep_graph=True,
+                    create_graph=True, inputs=edges, accumulate=False,
+                )  # fmt: skip
+
+            traced.higher = Compiled(gradients, effects=False)
+        return traced.higher([wrap(r) for r in reads], args, kwargs, list(grads))
+
+    # -- as what it stands for ----------------------------------------------------------------
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+    def __getattr__(self, name: str) -> Any:
+        # The attributes of a compiled module, and those of functions that wraps() did not copy.
+        if name == "fn":
+            raise AttributeError(name)
+        return getattr(self.fn, name)
 
     # -- looking inside ---------------------------------------------------------------------
 
@@ -324,36 +311,31 @@ class Compiled:
                 lines += ["", "backward:", str(e.backward.graph), *e.backward.describe()]
         return "\n".join(lines)
 
-    def _latest(self) -> list[_Entry]:
+    def _latest(self) -> list[Traced]:
         entries = list(self._entries.values())
         return entries[-1][:1] if entries else []
 
 
-def _recomputed(
-    forward: list[Eqn], backward: list[Eqn], gradients: list[Any], inputs: tuple[Var, ...]
-) -> tuple[list[Eqn], list[Var]]:
-    """What of the forward pass the backward pass computes again, and what it reads of it.
+def _outcome(place: Result, tensors: list[Tensor], results: list[Tensor]) -> Tensor:
+    """A tensor of the result."""
+    t = results[place.index] if place.owner is None else find(place.owner, tensors)
+    if not place.chain:
+        return t
+    modes = thread.modes
+    grad = modes.grad
+    modes.grad = grad and not place.detached
+    try:
+        t = replay(t, place.chain)
+    finally:
+        modes.grad = grad
+    return t.detach() if place.detached else t
 
-    Pointwise values and views are computed again from what they are made of: storing and
-    reading one costs more time than most functions, and all of the memory.
-    """
-    producer = {v: e for e in forward for v in e.outputs}
-    known = {*producer, *inputs}
-    stack = [a for e in backward for a in e.inputs if isinstance(a, Var)]
-    stack += [a for a in gradients if isinstance(a, Var)]
-    again: set[int] = set()
-    residuals: dict[Var, None] = {}
-    while stack:
-        v = stack.pop()
-        if v not in known:
-            continue
-        e = producer.get(v)
-        if e is None or not (e.op.view or supported(e)):
-            residuals[v] = None
-        elif id(e) not in again:
-            again.add(id(e))
-            stack += [a for a in e.inputs if isinstance(a, Var)]
-    return [e for e in forward if id(e) in again], list(residuals)
+
+def _snapshot(t: Tensor) -> Tensor:
+    """A copy with the same history."""
+    copy = wrap(t._data.copy(), t._requires_grad)
+    copy._node, copy._nr = t._node, t._nr
+    return copy
 
 
 def _wrap(array: Any, inference: bool) -> Tensor:
@@ -367,7 +349,7 @@ _MISS = object()
 
 
 def _fast_path(
-    entry: _Entry, args: tuple[Any, ...], kwargs: dict[str, Any]
+    entry: Traced, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Callable[[tuple[Any, ...]], Any] | None:
     """For a call of distinct tensors that ends in one program: the call with few Python steps.
 
@@ -377,13 +359,17 @@ def _fast_path(
     distinct = len({id(a) for a in args}) == len(args)
     plain = not kwargs and distinct and all(isinstance(a, Tensor) for a in args)
     effects = entry.changed or entry.grads or entry.backward is not None
-    if program is None or not plain or effects or any(s is not None for s in entry.statics):
+    results_only = [Result(None, i) for i in range(len(entry.requires_grad))]
+    if program is None or not plain or effects or entry.leaves != results_only or entry.copied:
         return None
-    if any(leaf is not None for _, leaf in entry.captures) or entry.grad_guards:
+    if entry.reads or entry.absent or entry.pinned:
+        return None
+    if not all(isinstance(t, Tensor) for t in entry.captures):
         return None
     modes_now = thread.modes.grad
     requires = [a._requires_grad for a in args]
-    captures = [t for t, _ in entry.captures]
+    captures: list[Any] = entry.captures
+    facts = entry.facts
     requires += [t._requires_grad for t in captures]
     structure = entry.structure
     executable = entry.forward
@@ -395,6 +381,9 @@ def _fast_path(
         modes = thread.modes
         if modes.trace is not None or modes.grad is not modes_now or len(args) != n:
             return _MISS
+        for dictionary, key, value in facts:
+            if dictionary.get(key) is not value:
+                return _MISS
         tensors = (*args, *captures)
         try:
             if modes_now and [t._requires_grad for t in tensors] != requires:

@@ -20,7 +20,7 @@ def _concrete(t: Tensor, name: str) -> np.ndarray[Any, Any]:
     data = t._data
     if isinstance(data, np.ndarray):
         return data
-    raise data.interpreter.concrete_error(t, name)
+    return _concrete(data.interpreter.concrete(t, name), name)
 
 
 @method("item")
@@ -182,7 +182,16 @@ def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
         return memo[id(self)]
     t = type(self).__new__(type(self))
     source = wrap(np.array(_concrete(self, "deepcopy")), self._requires_grad)
-    for slot in ("_data", "_requires_grad", "_node", "_nr", "_grad", "_counter", "_view", "_extras"):
+    for slot in (
+        "_data",
+        "_requires_grad",
+        "_node",
+        "_nr",
+        "_grad",
+        "_counter",
+        "_view",
+        "_extras",
+    ):
         setattr(t, slot, getattr(source, slot))
     memo[id(self)] = t
     if self._grad is not None:

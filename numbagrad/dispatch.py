@@ -33,6 +33,17 @@ class Interpreter:
         """Where the random numbers of one call come from: a key, and the blocks to skip there."""
         return generator.take(blocks), 0
 
+    def lift(self, target: Tensor) -> None:
+        """A tensor of a level below is about to be changed to one of this level."""
+
+    def concrete(self, t: Tensor, what: str) -> Tensor:
+        """The tensor whose values Python sees as those of `t`; an error if there is none."""
+        raise self.concrete_error(t, what)
+
+    def concrete_error(self, t: Tensor, what: str) -> Exception:
+        """The error for `what`, which needs the values of `t`."""
+        raise NotImplementedError
+
 
 def bind(op: Any, args: tuple[Any, ...], params: dict[str, Any] = NO_PARAMS) -> Any:
     """Evaluate ``op(*args, **params)`` and record it if a gradient is wanted.

@@ -46,7 +46,9 @@ class iinfo:
     def __init__(self, type: Any) -> None:
         d = of(type)
         if d.category != 1:
-            raise TypeError(f"iinfo() requires an integer input type, got {d}; use finfo for floats")
+            raise TypeError(
+                f"iinfo() requires an integer input type, got {d}; use finfo for floats"
+            )
         limits = np.iinfo(d.np)
         self.dtype = d.name
         self.bits = limits.bits
@@ -62,7 +64,7 @@ class dtype:
     Instances are singletons: compare them with ``is`` or ``==``.
     """
 
-    __slots__ = ("name", "np", "category", "itemsize", "is_floating_point", "is_complex")
+    __slots__ = ("category", "is_complex", "is_floating_point", "itemsize", "name", "np")
 
     def __init__(self, name: str, np_dtype: Any) -> None:
         self.name = name
@@ -108,7 +110,7 @@ int8 = dtype("int8", np.int8)
 int16 = dtype("int16", np.int16)
 int32 = dtype("int32", np.int32)
 int64 = dtype("int64", np.int64)
-bool = dtype("bool", np.bool_)  # noqa: A001 - the public name is ng.bool
+bool = dtype("bool", np.bool_)
 
 ALL: tuple[dtype, ...] = (
     float16, float32, float64, complex64, complex128,
@@ -213,18 +215,19 @@ def scalar(value: Any, d: np.dtype[Any]) -> np.ndarray[Any, Any]:
     kind = d.kind
     if kind == "b":
         return np.array(builtins.bool(value), d)
-    if isinstance(value, complex) and kind != "c":
-        if value.imag != 0:
+    if kind != "c" and isinstance(value, complex):
+        if value.imag:
             raise _overflow(value, d)
-        value = value.real
+        return scalar(value.real, d)
+    number: float = value
     if kind in "iu":
         limits = np.iinfo(d)
         # Small negative numbers wrap around in uint8, as in PyTorch.
         low = -int(limits.max) if kind == "u" else int(limits.min)
-        if not math.isfinite(value) or not low <= int(value) <= int(limits.max):
+        if not math.isfinite(number) or not low <= int(number) <= int(limits.max):
             raise _overflow(value, d)
-        return np.array(int(value)).astype(d)
-    real = value.real if kind == "c" else value
+        return np.array(int(number)).astype(d)
+    real = number.real
     if math.isfinite(real) and abs(real) > float(np.finfo(d).max):
         raise _overflow(value, d)
     return np.array(value, d)

@@ -12,7 +12,7 @@ from . import dtypes
 from .modes import thread
 from .ops.elementwise import to_dtype
 from .ops.view import alias, clone, view_scatter
-from .tape import OpNode, record, refresh
+from .tape import VIEW_OF_FUNCTION, OpNode, record, refresh
 from .tensor import INFERENCE, Tensor, version_counter, wrap
 
 _ndarray = np.ndarray
@@ -65,6 +65,8 @@ def check_view_creation(t: Tensor, name: str) -> None:
             "views to be modified inplace. Change a view made by indexing, or use the "
             "out-of-place form."
         )
+    if mode == "function":
+        raise RuntimeError(f"{name}: {VIEW_OF_FUNCTION}")
     if mode not in ("default", "detached"):
         raise RuntimeError(
             f"A view was created in {mode} mode and is being modified inplace with grad mode "
@@ -134,22 +136,36 @@ def assign(target: Tensor, value: Tensor, name: str, *, cast: bool = False) -> T
         if new is not data:
             np.copyto(data, new)
     else:
-        target._data = new
+        if new.__class__ is _ndarray:
+            # The next change is perhaps made in the array: nobody else may hold it.
+            value = clone(value)
+            new = value._data
+        _store(target, new)
     counter = target._counter
     if counter is not INFERENCE:
         version_counter(target)[0] += 1
-    _follow(target, value)
+    follow(target, value)
     return target
 
 
-def _follow(target: Tensor, value: Tensor) -> None:
+def _store(target: Tensor, data: Any) -> None:
+    """Replace the data of a tensor by a tracer, perhaps of a higher level."""
+    before = target._data
+    if data.__class__ is not _ndarray and (
+        before.__class__ is _ndarray or before.interpreter.level < data.interpreter.level
+    ):
+        data.interpreter.lift(target)
+    target._data = data
+
+
+def follow(target: Tensor, value: Tensor) -> None:
     """Give `target` the history of `value`; without recording it keeps its own."""
     modes = thread.modes
     recording = modes.grad and not modes.inference
     view = target._view
     if view is not None:
         needed = value._requires_grad or view.base._requires_grad
-        if _traced(view.base) or (recording and needed):
+        if _traced(view.base) or _traced(target) or (recording and needed):
             _rebase(target, value, recording)
         return
     if not recording:
@@ -166,7 +182,7 @@ def _follow(target: Tensor, value: Tensor) -> None:
     if isinstance(node, OpNode) and node.saved:
         # A rule that reads its own output must read it where it now lives.
         for k, (is_output, i) in enumerate(node.op.residuals(node.mask)):
-            if is_output and i == value._nr:
+            if is_output and i == value._nr and node.counters[k] is not None:
                 counter = version_counter(target)
                 versions = node.versions or [0] * len(node.saved)
                 versions[k] = counter[0]
@@ -190,9 +206,9 @@ def _rebase(target: Tensor, value: Tensor, recording: bool) -> None:
     assert view is not None
     base = view.base
     recording = recording and view.creation != "detached"
-    if _traced(base):
+    if _traced(base) or _traced(value):
         replaced = view_scatter(base, value, chain=view.chain)
-        base._data = replaced._data
+        _store(base, replaced._data)
     else:
         replaced = _recorded_scatter(base, value, view.chain)
     if recording:

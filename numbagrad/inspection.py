@@ -62,9 +62,7 @@ for _name in ("numel", "is_floating_point", "is_complex", "is_signed", "is_infer
 def _is_nonzero(self: Tensor) -> bool:
     """True if the one element is not zero."""
     if self.numel() != 1:
-        raise RuntimeError(
-            f"Boolean value of Tensor with {self.numel()} values is ambiguous"
-        )
+        raise RuntimeError(f"Boolean value of Tensor with {self.numel()} values is ambiguous")
     return bool(self)
 
 

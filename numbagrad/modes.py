@@ -21,13 +21,30 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Modes:
     """What an op call must know besides its arguments."""
 
-    __slots__ = ("grad", "inference", "quietly", "stack_recorder", "trace")
+    __slots__ = (
+        "anomaly",
+        "backward",
+        "batch",
+        "grad",
+        "hooks_disabled",
+        "inference",
+        "on_record",
+        "quietly",
+        "saved_hooks",
+        "trace",
+    )
 
     def __init__(self) -> None:
         self.grad = True  # record on the tape
         self.inference = False  # make inference tensors
         self.trace: Any = None  # the interpreter that sees every op, tracers or not
-        self.stack_recorder: Any = None  # in anomaly mode: returns the user's stack
+        self.batch: Any = None  # the innermost `vmap`: it says where random numbers come from
+        self.anomaly: Any = None  # what watches the backward pass, in anomaly mode
+        self.saved_hooks: list[Any] = []  # (pack, unpack) of each `saved_tensors_hooks` block
+        self.hooks_disabled: str | None = None  # why there may be none
+        #: Called with each recorded (node, args, outs); None as long as nobody wants to know.
+        self.on_record: Any = None
+        self.backward: Any = None  # the backward pass that runs in this thread
         # PyTorch raises no floating-point warnings. A context of our own with NumPy's set to
         # "ignore" costs 30 ns a call, `with np.errstate` a microsecond.
         context = contextvars.Context()

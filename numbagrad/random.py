@@ -179,7 +179,7 @@ def _reserve(generator: Generator | None, count: int) -> tuple[Tensor, int]:
     """The key of `count` unused blocks, and how many to skip from there."""
     if generator is None:
         generator = default_generator
-    interpreter = thread.modes.trace
+    interpreter = thread.modes.batch or thread.modes.trace
     if interpreter is None:
         return generator.take(count), 0
     return interpreter.reserve(generator, count)

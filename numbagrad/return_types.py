@@ -11,11 +11,11 @@ def _named(name: str, fields: str) -> Any:
         body = ",\n".join(f"{f}={v!r}" for f, v in zip(self._fields, self, strict=True))
         return f"numbagrad.return_types.{name}(\n{body})"
 
-    base = namedtuple(name, fields)  # noqa: PYI024 - the classes are made from a list
+    base = namedtuple(name, fields)
     return type(name, (base,), {"__slots__": (), "__repr__": show, "__module__": __name__})
 
 
-max, min, sort, topk, kthvalue, median, nanmedian, mode, cummax, cummin = (  # noqa: A001
+max, min, sort, topk, kthvalue, median, nanmedian, mode, cummax, cummin = (
     _named(name, "values indices")
     for name in ("max", "min", "sort", "topk", "kthvalue", "median", "nanmedian", "mode", "cummax",
                  "cummin")

@@ -68,6 +68,7 @@ class Node:
     stack: Any  # where the forward op was called, in anomaly mode
     n_outputs: int  # how many gradients `apply` takes
     private_grads = False  # `apply` returns new tensors that it shows to nobody else
+    runs_anyway = False  # `apply` wants to be called even if no gradient arrived
 
     def __init__(self, edges: Sequence[Edge | None]) -> None:
         self.edges = edges
@@ -117,10 +118,34 @@ def node_hooks(node: Node) -> Hooks:
     return node.hooks
 
 
+def freed_error(name: str) -> GraphFreedError:
+    return GraphFreedError(
+        "Trying to backward through the graph a second time (or directly access saved "
+        "tensors after they have already been freed). Saved intermediate values of the "
+        "graph are freed when you call .backward() or autograd.grad(). Specify "
+        "retain_graph=True if you need to backward through the graph a second time or "
+        f"if you need to access saved tensors after calling backward. (at {name})"
+    )
+
+
+def modified_error(node: Node, data: Any, edge: Edge | None, now: int, then: int) -> RuntimeError:
+    """`data`, which `node` saved at version `then`, was changed in place since."""
+    source = "a leaf" if edge is None else f"which is output {edge[1]} of {edge[0].name()}"
+    return RuntimeError(
+        "one of the variables needed for gradient computation has been modified by an "
+        f"inplace operation: [numbagrad.{data.dtype.name} {list(data.shape)}], {source}, is at "
+        f"version {now}; expected version {then} instead. It was saved by {node.name()}. Hint: "
+        "enable anomaly detection to find the operation that failed to compute its gradient, "
+        "with ng.autograd.set_detect_anomaly(True)."
+    )
+
+
 class AccumulateGrad(Node):
     """The end of the tape: adds what arrives to the ``grad`` of a leaf."""
 
     __slots__ = ("variable",)
+
+    runs_anyway = True  # for the hooks of the leaf
 
     def __init__(self, variable: Tensor) -> None:
         super().__init__(())
@@ -154,13 +179,7 @@ class OpNode(Node):
         """The saved arrays, tracers and numbers, checked against later changes."""
         saved = self.saved
         if saved is None:
-            raise GraphFreedError(
-                "Trying to backward through the graph a second time (or directly access saved "
-                "tensors after they have already been freed). Saved intermediate values of the "
-                "graph are freed when you call .backward() or autograd.grad(). Specify "
-                "retain_graph=True if you need to backward through the graph a second time or "
-                f"if you need to access saved tensors after calling backward. (at {self.name()})"
-            )
+            raise freed_error(self.name())
         versions = self.versions
         for i, counter in enumerate(self.counters):
             if counter and counter[0] != (versions[i] if versions else 0):
@@ -173,7 +192,7 @@ class OpNode(Node):
         residuals = self.op.residuals(self.mask)
         for (is_output, i), data, counter in zip(residuals, self.saved_data(), self.counters):
             if counter is None:
-                values.append(data)
+                values.append(data.tensor(self) if data.__class__ is Packed else data)
                 continue
             edge = (self, i) if is_output else self.edges[i]
             if edge is not None and edge[0].__class__ is AccumulateGrad:
@@ -189,18 +208,80 @@ class OpNode(Node):
     def _modified(self, which: int, now: int, then: int) -> RuntimeError:
         is_output, i = self.op.residuals(self.mask)[which]
         edge = (self, i) if is_output else self.edges[i]
-        data = (self.saved or [])[which]
-        source = "a leaf" if edge is None else f"which is output {edge[1]} of {edge[0].name()}"
-        return RuntimeError(
-            "one of the variables needed for gradient computation has been modified by an "
-            f"inplace operation: [numbagrad.{data.dtype.name} {list(data.shape)}], {source}, is at "
-            f"version {now}; expected version {then} instead. It was saved by {self.name()}. Hint: "
-            "enable anomaly detection to find the operation that failed to compute its gradient, "
-            "with ng.autograd.set_detect_anomaly(True)."
-        )
+        return modified_error(self, (self.saved or [])[which], edge, now, then)
 
     def apply(self, grads: list[Tensor | None], mask: int) -> tuple[Tensor | None, ...]:
         return self.op.backward(self, grads, mask & self.mask)
+
+
+class Packed:
+    """A saved tensor in the form that the hooks of ``saved_tensors_hooks`` gave it."""
+
+    __slots__ = ("edge", "own", "unpack", "value")
+
+    def __init__(self, hooks: Any, t: Tensor, edge: Edge | None, own: int | None) -> None:
+        """`edge`: where the gradient of `t` goes; `own`: which output of its own node it is."""
+        pack, self.unpack = hooks
+        self.edge = edge
+        self.own = own
+        version = t._counter[0] if t._counter else 0
+        modes = thread.modes
+        grad, modes.grad = modes.grad, False
+        try:
+            self.value = pack(t)
+        finally:
+            modes.grad = grad
+        if t._counter and t._counter[0] != version:
+            raise RuntimeError(
+                "A saved tensor pack hook is modifying its input in place. Tensors provided as "
+                "input to pack hook can not be modified by in-place operations as this can lead "
+                "to unexpected side-effects. Change a clone() in the hook."
+            )
+
+    def tensor(self, node: Node | None) -> Tensor:
+        """What the unpack hook gives back, with the history of the tensor that was packed."""
+        value = self.unpack(self.value)
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                "Output of saved tensor unpack_hook expected to be a Tensor but got result of "
+                f"type {type(value).__name__}"
+            )
+        edge = self.edge
+        if self.own is not None and node is not None:
+            edge = (node, self.own)
+        if edge is None:
+            return value
+        t = wrap(value._data, True)
+        t._counter = value._counter
+        if edge[0].__class__ is AccumulateGrad:
+            extras(t).accumulator = weakref.ref(edge[0])
+        else:
+            t._node, t._nr = edge
+        return t
+
+
+def observe(modes: Modes) -> None:
+    """Call :func:`_recorded` for each recorded op if the modes ask for it."""
+    wanted = modes.anomaly is not None or modes.saved_hooks
+    modes.on_record = _recorded if wanted else None
+
+
+def _recorded(node: Node, args: tuple[Any, ...], outs: Any) -> None:
+    modes = thread.modes
+    if modes.anomaly is not None:
+        node.stack = modes.anomaly.recorded()
+    if not modes.saved_hooks or not isinstance(node, OpNode) or not node.saved:
+        return
+    for k, (is_output, i) in enumerate(node.op.residuals(node.mask)):
+        if node.counters[k] is None:
+            continue
+        if is_output:
+            t = outs[i] if outs.__class__ is tuple else outs
+        else:
+            t = args[i]
+        edge = None if is_output else node.edges[i]
+        node.saved[k] = Packed(modes.saved_hooks[-1], t, edge, i if is_output else None)
+        node.counters[k] = None
 
 
 def accumulator(t: Tensor) -> AccumulateGrad:
@@ -284,8 +365,8 @@ def record(modes: Modes, op: Any, args: tuple[Any, ...], params: dict[str, Any],
     if not residuals:
         node.saved = node.counters = NOTHING
         node.versions = None
-        if modes.stack_recorder is not None:
-            node.stack = modes.stack_recorder()
+        if modes.on_record is not None:
+            modes.on_record(node, args, outs)
         return
     saved: list[Any] = []
     counters: list[list[int] | None] = []
@@ -314,12 +395,20 @@ def record(modes: Modes, op: Any, args: tuple[Any, ...], params: dict[str, Any],
     node.saved = saved
     node.counters = counters
     node.versions = [c[0] if c else 0 for c in counters] if versioned else None
-    if modes.stack_recorder is not None:
-        node.stack = modes.stack_recorder()
+    if modes.on_record is not None:
+        modes.on_record(node, args, outs)
 
 
 def _metas(args: tuple[Any, ...]) -> list[Meta | None]:
     return [(a._data.shape, a._data.dtype) if isinstance(a, Tensor) else None for a in args]
+
+
+VIEW_OF_FUNCTION = (
+    "a view is being modified inplace, or was through its base, which was created inside a custom "
+    "Function (or because an input was returned as-is): the autograd logic to handle view+inplace "
+    "would override the custom backward associated with the custom Function, leading to incorrect "
+    "gradients. You can fix this by cloning the output of the custom Function."
+)
 
 
 # -- views ----------------------------------------------------------------------------------------
@@ -360,6 +449,8 @@ def refresh(t: Tensor) -> None:
     if view is None or not counter or view.version == counter[0]:
         return
     base = view.base
+    if view.creation == "function" and thread.modes.grad and t._node is not None:
+        raise RuntimeError(VIEW_OF_FUNCTION)
     traced = base._data.__class__ is not _ndarray
     if not traced:
         # The memory is shared: only the tape can be out of date.
@@ -380,7 +471,7 @@ def refresh(t: Tensor) -> None:
         fresh = replay(base, view.chain)
     finally:
         thread.modes.grad = grad
-    if not view.is_leaf:
+    if not view.is_leaf and view.creation != "function":
         t._node, t._nr, t._requires_grad = fresh._node, fresh._nr, fresh._requires_grad
     if traced:
         if t._data.__class__ is _ndarray:

@@ -38,7 +38,7 @@ class View:
         self.chain = chain
         self.version = version
         #: "default"; "no_grad" or "inference" after the mode; "multi": one of several results;
-        #: "detached": by `detach` in a compiled function.
+        #: "detached": by `detach` in a compiled function; "function": given out by a Function.
         self.creation = creation
 
     @property
@@ -89,6 +89,11 @@ class Tensor:
 
     if TYPE_CHECKING:
         # Methods are attached by the ops that implement them.
+        requires_grad: bool
+        grad: Tensor | None
+        grad_fn: Any
+        data: Tensor
+
         def __getattr__(self, name: str) -> Callable[..., Any]: ...
         def __add__(self, other: Any) -> Tensor: ...
         def __radd__(self, other: Any) -> Tensor: ...

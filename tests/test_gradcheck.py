@@ -8,7 +8,7 @@ from numbagrad.autograd import GradcheckError, gradcheck, gradgradcheck
 from numbagrad.ops.registry import REGISTRY, elementwise
 
 
-def double(*shape, dtype=np.float64, seed=0):
+def double(*shape, dtype: type = np.float64, seed=0):
     rng = np.random.default_rng(seed)
     x = rng.uniform(0.5, 2, shape)
     if dtype is np.complex128:

@@ -33,7 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("ops.elementwise", "ops.view", "ops.reduction", "ops.linalg", "ops.random"),
     ("inplace",),
     ("ops.export",),
-    ("ops", "creation", "conversion", "inspection", "printing", "random"),
+    ("ops", "creation", "conversion", "inspection", "printing", "random", "special"),
     ("autograd",),
     ("transforms", "compiled", "extend"),
     ("nn", "optim", "serialization", "utils", "serve"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 import weakref
 from collections.abc import Sequence
@@ -9,23 +10,24 @@ from typing import Any
 
 import numpy as np
 
+from .. import dtypes
 from ..modes import thread
 from ..ops.elementwise import fill
 from ..ops.view import alias
 from ..tape import Edge, RemovableHandle, gradient_edge, node_hooks, refresh
 from ..tensor import INFERENCE, Tensor, extras, method, wrap
 from .engine import run_backward
+from .graph import GradientEdge, edge_meta
 
-Tensors = Tensor | Sequence[Tensor]
+Root = Tensor | GradientEdge
+Tensors = Root | Sequence[Root]
 
 
 def _tuple(x: Any) -> tuple[Any, ...]:
-    return (x,) if isinstance(x, Tensor) or x is None else tuple(x)
+    return (x,) if x is None or isinstance(x, Tensor | GradientEdge) else tuple(x)
 
 
-def _root_gradients(
-    outputs: tuple[Tensor, ...], grads: Sequence[Any], batched: bool = False
-) -> list[Tensor]:
+def _root_gradients(outputs: tuple[Root, ...], grads: Sequence[Any]) -> list[Tensor]:
     """The cotangents to start from: those given, checked, or 1 for scalars."""
     for g in grads:
         if g is not None and not isinstance(g, Tensor):
@@ -35,47 +37,67 @@ def _root_gradients(
             f"got {len(outputs)} tensors and {len(grads)} gradients; give one gradient (or None) "
             "for each tensor"
         )
-    result = []
-    for i, (t, g) in enumerate(zip(outputs, grads, strict=True)):
-        if g is None:
-            if t.numel() != 1:
-                raise RuntimeError(
-                    "grad can be implicitly created only for scalar outputs: output "
-                    f"{i} has shape {tuple(t.shape)}; reduce it, for instance with .sum(), or pass "
-                    "a gradient of that shape"
-                )
-            if t._data.dtype.kind != "f":
-                raise RuntimeError(
-                    f"grad can be implicitly created only for real scalar outputs but got {t.dtype}"
-                )
-            result.append(_ones(t))
-            continue
-        if g._data.shape != t._data.shape:
-            raise RuntimeError(
-                f"Mismatch in shape: grad_output[{i}] has a shape of {tuple(g.shape)} and "
-                f"output[{i}] has a shape of {tuple(t.shape)}."
-            )
-        if (g._data.dtype.kind == "c") != (t._data.dtype.kind == "c"):
-            raise RuntimeError(
-                "For complex Tensors, both grad_output and output are required to have the same "
-                f"dtype. Mismatch in dtype: grad_output[{i}] has a dtype of {g.dtype} and "
-                f"output[{i}] has a dtype of {t.dtype}."
-            )
-        result.append(g if g._data.dtype is t._data.dtype else g.to(t.dtype))
-    if thread.modes.trace is not None:
-        result = [alias(g) for g in result]  # all of the backward pass belongs to the trace
-    return result
+    return [
+        _implicit_gradient(i, t) if g is None else _checked_gradient(i, t, g)
+        for i, (t, g) in enumerate(zip(outputs, grads, strict=True))
+    ]
 
 
-def _ones(t: Tensor) -> Tensor:
-    if t._data.__class__ is np.ndarray:
-        return wrap(np.ones(t._data.shape, t._data.dtype))
-    return fill(t.detach(), 1)
+def _meta(t: Root) -> Any:
+    if isinstance(t, GradientEdge):
+        return edge_meta(t)
+    return t._data.shape, t._data.dtype
 
 
-def _root_edges(outputs: tuple[Tensor, ...]) -> list[Edge]:
-    edges = []
+def _implicit_gradient(i: int, t: Root) -> Tensor:
+    meta = _meta(t)
+    if meta is None:
+        raise RuntimeError(
+            f"output {i} is a GradientEdge that was not made by get_gradient_edge: its shape is "
+            "not known, so pass a gradient"
+        )
+    shape, dtype = meta
+    if math.prod(shape) != 1:
+        raise RuntimeError(
+            "grad can be implicitly created only for scalar outputs: output "
+            f"{i} has shape {tuple(shape)}; reduce it, for instance with .sum(), or pass "
+            "a gradient of that shape"
+        )
+    if dtype.kind != "f":
+        raise RuntimeError(
+            "grad can be implicitly created only for real scalar outputs but got "
+            f"{dtypes.of(dtype)}"
+        )
+    if isinstance(t, Tensor) and t._data.__class__ is not np.ndarray:
+        return fill(t.detach(), 1)
+    return wrap(np.ones(shape, dtype))
+
+
+def _checked_gradient(i: int, t: Root, g: Tensor) -> Tensor:
+    meta = _meta(t)
+    if meta is None:
+        return g
+    shape, dtype = meta
+    if g._data.shape != shape:
+        raise RuntimeError(
+            f"Mismatch in shape: grad_output[{i}] has a shape of {tuple(g.shape)} and "
+            f"output[{i}] has a shape of {tuple(shape)}."
+        )
+    if (g._data.dtype.kind == "c") != (dtype.kind == "c"):
+        raise RuntimeError(
+            "For complex Tensors, both grad_output and output are required to have the same "
+            f"dtype. Mismatch in dtype: grad_output[{i}] has a dtype of {g.dtype} and "
+            f"output[{i}] has a dtype of {dtypes.of(dtype)}."
+        )
+    return g if g._data.dtype is dtype else g.to(dtypes.of(dtype))
+
+
+def _root_edges(outputs: tuple[Root, ...]) -> list[Edge]:
+    edges: list[Edge] = []
     for i, t in enumerate(outputs):
+        if isinstance(t, GradientEdge):
+            edges.append((t.node, t.output_nr))
+            continue
         if not isinstance(t, Tensor):
             raise TypeError(f"expected a Tensor to differentiate, got {type(t).__name__}")
         refresh(t)
@@ -88,6 +110,10 @@ def _root_edges(outputs: tuple[Tensor, ...]) -> list[Edge]:
     return edges
 
 
+def _edge(t: Root) -> Edge:
+    return (t.node, t.output_nr) if isinstance(t, GradientEdge) else gradient_edge(t)
+
+
 def backward(
     tensors: Tensors,
     grad_tensors: Any = None,
@@ -98,7 +124,8 @@ def backward(
     """Add the gradients of the sum of `tensors` to the ``grad`` of the leaves.
 
     Args:
-        tensors: what to differentiate; those that are not scalars need a gradient.
+        tensors: what to differentiate, tensors or their `GradientEdge`; those that are not
+            scalars need a gradient.
         grad_tensors: the cotangent of each tensor, of the tensor's shape.
         retain_graph: keep the saved values for another backward; default: `create_graph`.
         create_graph: record the gradient computation, for derivatives of higher order.
@@ -125,10 +152,10 @@ def backward(
         if not tensors_in:
             raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
         for t in tensors_in:
-            if not t._requires_grad:
+            if isinstance(t, Tensor) and not t._requires_grad:
                 raise RuntimeError("One of the differentiated Tensors does not require grad")
-        wanted = [gradient_edge(t) for t in tensors_in]
-        inner = [t for t in tensors_in if t._node is not None]
+        wanted = [_edge(t) for t in tensors_in]
+        inner = [t for t in tensors_in if isinstance(t, Tensor) and t._node is not None]
         handles = [_retain(t) for t in inner if not t.retains_grad]
         try:
             run_backward(edges, starts, keep_graph=keep, create_graph=create_graph, inputs=wanted)
@@ -159,7 +186,7 @@ def grad(
 
     Args:
         outputs, grad_outputs: as in :func:`backward`.
-        inputs: tensors, leaves or intermediate, that `outputs` depend on.
+        inputs: tensors, leaves or intermediate, that `outputs` depend on, or their edges.
         retain_graph, create_graph: as in :func:`backward`.
         allow_unused: give None for an input that no output depends on, instead of an error;
             default: `materialize_grads`.
@@ -191,6 +218,12 @@ def grad(
     edges = _root_edges(outs)
     starts = _root_gradients(outs, grads)
     for i, t in enumerate(ins):
+        if isinstance(t, GradientEdge):
+            if materialize_grads:
+                raise RuntimeError(
+                    "materialize_grads cannot be used when the given input is a GradientEdge"
+                )
+            continue
         if not isinstance(t, Tensor):
             raise TypeError(f"expected Tensors as inputs, got {type(t).__name__} at {i}")
         if not t._requires_grad:
@@ -201,13 +234,14 @@ def grad(
         refresh(t)
     results = run_backward(
         edges, starts, keep_graph=keep, create_graph=create_graph,
-        inputs=[gradient_edge(t) for t in ins], accumulate=False,
+        inputs=[_edge(t) for t in ins], accumulate=False,
     )  # fmt: skip
     for i, (t, r) in enumerate(zip(ins, results, strict=True)):
         if r is None:
             if not allow:
+                name = "an edge" if isinstance(t, GradientEdge) else f"shape {tuple(t.shape)}"
                 raise RuntimeError(
-                    f"One of the differentiated Tensors (input {i}, shape {tuple(t.shape)}) "
+                    f"One of the differentiated Tensors (input {i}, {name}) "
                     "appears to not have been used in the graph. Set allow_unused=True if this is "
                     "the desired behavior."
                 )

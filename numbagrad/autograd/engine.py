@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,22 @@ from ..inplace import assign
 from ..modes import thread
 from ..ops.reduction import sum_to
 from ..ops.elementwise import add, to_dtype
-from ..tape import AccumulateGrad, Edge, Node, OpNode
+from ..tape import AccumulateGrad, Edge, Hooks, Node, OpNode, next_sequence
 from ..tensor import Tensor, wrap
 
 _ndarray = np.ndarray
 _accumulating = threading.Lock()
+
+
+class Pass:
+    """A backward pass that is under way, for those who are called by it."""
+
+    __slots__ = ("everything", "id", "nodes")
+
+    def __init__(self, nodes: Container[Node], everything: bool) -> None:
+        self.id = next_sequence()
+        self.nodes = nodes  # those that run, or whose gradient is wanted
+        self.everything = everything  # no inputs were named: all leaves get their gradient
 
 
 def run_backward(
@@ -48,6 +59,10 @@ def run_backward(
         for node, nr in inputs:
             captures.setdefault(node, {})[nr] = None
 
+    modes = thread.modes
+    anomaly = modes.anomaly
+    plain = inputs is None and anomaly is None
+    run_node = _run_node if anomaly is None else anomaly.watching(_run_node)
     pending: dict[Node, list[Any]] = {}
     fresh: set[Node] = set()  # whose pending gradient was made here: no one else holds the tensor
     for (node, nr), g in zip(roots, grads, strict=True):
@@ -55,10 +70,10 @@ def run_backward(
     ready = [(n.order, n) for n in dict.fromkeys(n for n, _ in roots) if not dependencies[n]]
     heapq.heapify(ready)
 
-    modes = thread.modes
     quietly = modes.quietly
-    grad_mode = modes.grad
+    grad_mode, outer = modes.grad, modes.backward
     modes.grad = create_graph
+    modes.backward = Pass(dependencies if needed is None else needed, inputs is None)
     try:
         node: Node | None = None
         while node is not None or ready:
@@ -67,25 +82,27 @@ def run_backward(
             edges = node.edges
             buffer = pending.pop(node, None)
             private = False
+            if buffer is None and (node.runs_anyway or node.hooks is not None):
+                buffer = [None] * node.n_outputs
             if buffer is None:
                 outputs = (None,) * len(edges)
-            elif inputs is None and node.hooks is None and isinstance(node, OpNode):
+            elif plain and node.hooks is None and isinstance(node, OpNode):
                 # The common case: plain arrays from op to op, without tensors around them.
                 op = node.op
                 outputs = None
-                if not create_graph and op.expr is not None:
+                if not create_graph and op.array_rules:
                     g = buffer[0]
                     data = g if g.__class__ is _ndarray else g._data
-                    outputs = op.pointwise_backward(node, data, node.mask, quietly)
+                    outputs = op.array_backward(node, data, node.mask, quietly)
                 if outputs is None:
                     outputs = op.backward(node, _wrapped(buffer), node.mask)
                 if node.metas is not None:
-                    outputs = _fit(node, _wrapped(outputs))
+                    outputs = _fit(node, outputs)
                 if not keep_graph and node.saved:
                     node.saved = None
                 private = True
             else:
-                outputs = _run_node(
+                outputs = run_node(
                     node, _wrapped(buffer), captures, needed, keep_graph, accumulate, node in fresh
                 )
                 private = node.private_grads and node.hooks is None
@@ -112,7 +129,7 @@ def run_backward(
                         node = None
                     heapq.heappush(ready, (target.order, target))
     finally:
-        modes.grad = grad_mode
+        modes.grad, modes.backward = grad_mode, outer
     return [captures[node][nr] for node, nr in inputs] if inputs is not None else []
 
 
@@ -185,6 +202,16 @@ def _run_node(
     accumulate: bool,
     fresh: bool,
 ) -> Sequence[Tensor | None]:
+    if needed is not None and node not in needed:
+        return (None,) * len(node.edges)
+    mask = -1
+    if needed is not None:
+        mask = sum(1 << i for i, e in enumerate(node.edges) if e is not None and e[0] in needed)
+    captured = captures.get(node)
+    if captured is not None and mask:
+        # Hooks have no say here, as in PyTorch: they run before the node, which runs later.
+        for nr in captured:
+            captured[nr] = buffer[nr]
     hooks = node.hooks
     if hooks is not None:
         _run_tensor_hooks(hooks.tensor_pre, buffer)
@@ -193,8 +220,7 @@ def _run_node(
         if leaf_extras is not None and leaf_extras.hooks:
             fresh = False
             _run_tensor_hooks({0: leaf_extras.hooks}, buffer)
-    captured = captures.get(node)
-    if captured is not None:
+    if captured is not None and not mask:
         for nr in captured:
             captured[nr] = buffer[nr]
         if not accumulate and node.__class__ is AccumulateGrad:
@@ -205,24 +231,23 @@ def _run_node(
             g = buffer[nr]
             if t is not None and g is not None:
                 t._grad = g if t._grad is None else add(t._grad, g)
-        for fn in list(hooks.pre.values()):
-            replaced = fn(tuple(buffer))
-            if replaced is not None:
-                buffer = list(replaced) if isinstance(replaced, tuple | list) else [replaced]
     if node.__class__ is AccumulateGrad:
         if needed is None or captured is not None:
+            buffer = _run_pre_hooks(hooks, buffer)
             g = buffer[0]
             if g is not None:
                 fresh = fresh and hooks is None and captured is None
                 accumulate_grad(node.variable, g, fresh)  # type: ignore[attr-defined]
             _run_post_hooks(node, (), buffer)
         return ()
-    mask = -1
-    if needed is not None:
-        mask = sum(1 << i for i, e in enumerate(node.edges) if e is not None and e[0] in needed)
-        if not mask:
-            return (None,) * len(node.edges)
-    outputs: Sequence[Tensor | None] = node.apply(buffer, mask)
+    if not mask:
+        return (None,) * len(node.edges)
+    buffer = _run_pre_hooks(hooks, buffer)
+    outputs: Sequence[Tensor | None]
+    if node.runs_anyway or any(g is not None for g in buffer):
+        outputs = node.apply(buffer, mask)
+    else:
+        outputs = (None,) * len(node.edges)
     if isinstance(node, OpNode) and node.metas is not None:
         outputs = _fit(node, outputs)
     if not keep_graph:
@@ -232,7 +257,7 @@ def _run_node(
     return outputs
 
 
-def _fit(node: OpNode, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
+def _fit(node: OpNode, grads: Sequence[Any]) -> Sequence[Any]:
     """Sum out what the op broadcast and cast to the input's dtype: rules leave this to us."""
     fitted = None
     metas = node.metas or ()
@@ -242,9 +267,11 @@ def _fit(node: OpNode, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None
         meta = metas[i]
         if meta is None:
             continue
-        data = g._data
+        data = g if g.__class__ is _ndarray else g._data
         if data.shape == meta[0] and data.dtype is meta[1]:
             continue
+        if data is g:
+            g = wrap(g)
         if data.shape != meta[0]:
             g = sum_to(g, meta[0])
         if g._data.dtype is not meta[1]:
@@ -261,9 +288,7 @@ def _run_tensor_hooks(
     for nr, hooks in by_output.items():
         for fn in list(hooks.values()):
             g = buffer[nr]
-            if g is None:
-                break
-            replaced = fn(g)
+            replaced = fn(g)  # with None if no gradient arrived, as in PyTorch
             if replaced is None:
                 continue
             if not isinstance(replaced, Tensor):
@@ -271,12 +296,21 @@ def _run_tensor_hooks(
                     "expected the hook to return a Tensor or None, "
                     f"got {type(replaced).__name__}: return the replacement gradient or nothing"
                 )
-            if tuple(replaced.shape) != tuple(g.shape):
+            if g is not None and tuple(replaced.shape) != tuple(g.shape):
                 raise RuntimeError(
                     "hook has changed the size of value: the gradient has shape "
                     f"{tuple(g.shape)}, the hook returned {tuple(replaced.shape)}"
                 )
             buffer[nr] = replaced
+
+
+def _run_pre_hooks(hooks: Hooks | None, buffer: list[Tensor | None]) -> list[Tensor | None]:
+    if hooks is not None:
+        for fn in list(hooks.pre.values()):
+            replaced = fn(tuple(buffer))
+            if replaced is not None:
+                buffer = list(replaced) if isinstance(replaced, tuple | list) else [replaced]
+    return buffer
 
 
 def _run_post_hooks(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -17,8 +18,8 @@ def _walk(tree: Any, leaves: list[Any]) -> Any:
     kind = type(tree)
     if kind is tuple or kind is list:
         return (kind, tuple(_walk(x, leaves) for x in tree))
-    if kind is dict:
-        return (dict, tuple(tree), tuple(_walk(x, leaves) for x in tree.values()))
+    if kind is dict or kind is OrderedDict:
+        return (kind, tuple(tree), tuple(_walk(x, leaves) for x in tree.values()))
     if isinstance(tree, tuple) and hasattr(kind, "_fields"):
         return (kind, "namedtuple", tuple(_walk(x, leaves) for x in tree))
     if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
@@ -40,11 +41,28 @@ def _build(structure: Any, leaves: Iterator[Any]) -> Any:
     children = [_build(s, leaves) for s in structure[-1]]
     if kind is tuple or kind is list:
         return kind(children)
-    if kind is dict:
-        return dict(zip(structure[1], children, strict=True))
+    if kind is dict or kind is OrderedDict:
+        return kind(zip(structure[1], children, strict=True))
     if structure[1] == "namedtuple":
         return kind(*children)
-    return kind(**dict(zip(structure[1], children, strict=True)))
+    new = object.__new__(kind)  # fields may be frozen, or unknown to the constructor
+    for name, child in zip(structure[1], children, strict=True):
+        object.__setattr__(new, name, child)
+    return new
+
+
+def paths(structure: Any) -> list[tuple[Any, ...]]:
+    """For each leaf the positions, keys and names that lead to it."""
+    if structure is None:
+        return [()]
+    kind, names = structure[0], structure[1]
+    if kind is tuple or kind is list or names == "namedtuple":
+        names = range(len(structure[-1]))
+    return [
+        (name, *rest)
+        for name, child in zip(names, structure[-1], strict=True)
+        for rest in paths(child)
+    ]
 
 
 def tree_map(fn: Callable[[Any], Any], tree: Any) -> Any:

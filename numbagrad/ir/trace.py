@@ -5,7 +5,8 @@ from __future__ import annotations
 import linecache
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -82,6 +83,7 @@ class Trace(Interpreter):
         self._made: dict[int, tuple[Tensor, Any]] = {}  # with the array it began with
         self._keys: dict[int, tuple[Any, Tensor, list[int]]] = {}
         self._open = True
+        self._replayed: Iterator[Tensor] | None = None
 
     def new_input(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Tensor:
         var = Var(shape, dtype)
@@ -143,6 +145,10 @@ class Trace(Interpreter):
     def is_made(self, t: Tensor) -> bool:
         return id(t) in self._made
 
+    def first(self, t: Tensor) -> Any:
+        """The array that a tensor made inside began with."""
+        return self._made[id(t)][1]
+
     def keep(self, t: Tensor) -> None:
         """A tensor made inside is state that outlives the call."""
         made = self._made.pop(id(t), None)
@@ -154,6 +160,8 @@ class Trace(Interpreter):
 
     def read(self, value: Callable[[], Any], shape: tuple[int, ...], dtype: Any) -> Tensor:
         """A tensor whose array `value` gives at each call."""
+        if self._replayed is not None:
+            return next(self._replayed)
         var = Var(shape, np.dtype(dtype))
         self.reads.append((value, var))
         return wrap(TraceTracer(self, var))
@@ -168,6 +176,15 @@ class Trace(Interpreter):
         skip = total[0]
         total[0] += blocks
         return key, skip
+
+    @contextmanager
+    def replaying(self, keys: list[Tensor]) -> Iterator[None]:
+        """Inside, what :meth:`read` returned in an earlier trace comes from these tensors."""
+        self._replayed = iter(keys)
+        try:
+            yield
+        finally:
+            self._replayed = None
 
     def guard(self, dictionary: dict[str, Any], key: str) -> None:
         """The trace holds as long as this entry of a dictionary is what it is now."""

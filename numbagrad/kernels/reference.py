@@ -139,15 +139,15 @@ def erfinv(x: Any) -> Any:
     for _ in range(4):
         # Near 1 erf is flat: the complement keeps the digits.
         upper = np.abs(t) > 0.5
-        residual = np.where(
-            upper, np.sign(t) * ((1 - np.abs(t)) - erfc(np.abs(z))), erf(z) - t
-        )
+        residual = np.where(upper, np.sign(t) * ((1 - np.abs(t)) - erfc(np.abs(z))), erf(z) - t)
         step = residual / (2 / np.sqrt(np.pi) * np.exp(-z * z))
         z = z - step / (1 + z * step)
     edge = np.where(np.abs(y) == 1, np.copysign(np.inf, y), np.nan)
-    return np.where(t == 0, y, z).astype(x.dtype) if inside.all() else np.where(
-        inside, np.where(t == 0, y, z), edge
-    ).astype(x.dtype)
+    return (
+        np.where(t == 0, y, z).astype(x.dtype)
+        if inside.all()
+        else np.where(inside, np.where(t == 0, y, z), edge).astype(x.dtype)
+    )
 
 
 def sign(x: Any) -> Any:

@@ -25,6 +25,12 @@ class _Hook:
         self.always_call = always_call
 
 
+def _undefined(self: Module, *input: Any) -> Any:
+    raise NotImplementedError(
+        f'Module [{type(self).__name__}] is missing the required "forward" function'
+    )
+
+
 class Module:
     """The base class of neural network modules.
 
@@ -65,11 +71,8 @@ class Module:
             _load_state_dict_post_hooks=OrderedDict(),
         )
 
-    def forward(self, *input: Any) -> Any:
-        """What the module computes; subclasses define it."""
-        raise NotImplementedError(
-            f'Module [{type(self).__name__}] is missing the required "forward" function'
-        )
+    #: What the module computes; subclasses define it, with any arguments.
+    forward: Callable[..., Any] = _undefined
 
     # -- registration -----------------------------------------------------------------------
 

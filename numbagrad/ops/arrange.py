@@ -274,9 +274,7 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
     return input[wrap(rows)]
 
 
-def _triangle_indices(
-    name: str, row: int, col: int, offset: int, dtype: Any, mask: Any
-) -> Tensor:
+def _triangle_indices(name: str, row: int, col: int, offset: int, dtype: Any, mask: Any) -> Tensor:
     if row < 0 or col < 0:
         raise RuntimeError(f"{name}: row and col must be non-negative, got {row} and {col}")
     d = dtypes.of(dtypes.int64 if dtype is None else dtype).np

@@ -15,7 +15,7 @@ from . import reduce as D
 from . import reduction as R
 from . import shape as S
 from . import view as V
-from .export import check_kinds, check_tensor, operands, public
+from .export import check_kinds, check_tensor, inplace_form, operands, public
 from .indexing import gather_
 from .linalg import matmul as _matmul
 from .products import bmm, dot
@@ -40,7 +40,8 @@ def fmin(input: Tensor, other: Tensor) -> Tensor:
 @public(out=True)
 def logaddexp2(input: Tensor, other: Tensor) -> Tensor:
     """log2(2**input + 2**other) without overflow."""
-    check_tensor("logaddexp2", input), check_tensor("logaddexp2", other, "other", 2)
+    check_tensor("logaddexp2", input)
+    check_tensor("logaddexp2", other, "other", 2)
     top = E.maximum(input, other).detach()
     top = E.where(E.isfinite(top), top, E.fill(top, 0))
     return E.log2(E.exp2(input - top) + E.exp2(other - top)) + top
@@ -74,7 +75,7 @@ _lcm = E.elementwise(
 )  # fmt: skip
 
 
-@public(inplace=True, out=True)
+@public(method=False, out=True)
 def polygamma(n: int, input: Tensor) -> Tensor:
     """The n-th derivative of digamma."""
     x = check_tensor("polygamma", input, "input", 2)
@@ -85,7 +86,13 @@ def polygamma(n: int, input: Tensor) -> Tensor:
     return E.zeta(n + 1, x) * ((-1) ** (n + 1) * math.factorial(n))
 
 
-Tensor.polygamma = lambda self, n: polygamma(n, self)  # type: ignore[method-assign]
+@method("polygamma")
+def _polygamma(self: Tensor, n: int) -> Tensor:
+    """The n-th derivative of digamma."""
+    return polygamma(n, self)
+
+
+method("polygamma_")(inplace_form("polygamma", _polygamma))
 
 
 @public(inplace=True, out=True)
@@ -248,14 +255,18 @@ def _quantile(
     rows = S.movedim(rows, d, -1) if rows.ndim else V.reshape(rows, (1,))
     ordered = rows.sort(-1)[0]
     nan = np.isnan(ordered._data)
-    count = np.sum(~nan, -1, keepdims=True) if skip_nan else np.full((*rows.shape[:-1], 1), rows.shape[-1])
-    position = q._data.reshape(-1) * np.maximum(count - 1, 0).astype(x._data.dtype)
+    count = (
+        np.sum(~nan, -1, keepdims=True)
+        if skip_nan
+        else np.full((*rows.shape[:-1], 1), rows.shape[-1])
+    )
+    position = V.reshape(q, (q.numel(),)) * wrap(np.maximum(count - 1, 0).astype(x._data.dtype))
     if interpolation == "nearest":
-        position = np.round(position)
-    below, above = np.floor(position), np.ceil(position)
+        position = E.rint(position)
+    below, above = np.floor(position._data), np.ceil(position._data)
     if interpolation in ("lower", "higher"):
         below = above = below if interpolation == "lower" else above
-    fraction = wrap((position - below).astype(x._data.dtype))
+    fraction = position - wrap(below)
     if interpolation == "midpoint":
         fraction = E.fill(fraction, 0.5)
     a = gather_(ordered, wrap(below.astype(np.int64)), dim=ordered.ndim - 1)
@@ -315,8 +326,21 @@ def cov(
         )
     x = E.to_floating(V.reshape(x, (1, x.numel())) if x.ndim < 2 else x)
     weights = None
-    for w in (fweights, aweights):
+    for name, w, kinds in (("fweights", fweights, "iu"), ("aweights", aweights, "f")):
         if w is not None:
+            if w.ndim > 1:
+                raise RuntimeError(
+                    f"cov(): expected {name} to have one or fewer dimensions but got {w.ndim}"
+                )
+            if w._data.dtype.kind not in kinds:
+                raise RuntimeError(f"cov(): {name} must not be of dtype {w.dtype}")
+            if w.numel() != x._data.shape[1]:
+                raise RuntimeError(
+                    f"cov(): expected {name} to have the same numel as there are observations in "
+                    f"the input but got {w.numel()} != {x.shape[1]}"
+                )
+            if (w._data < 0).any():
+                raise RuntimeError(f"cov(): {name} cannot be negative")
             weights = w if weights is None else weights * w
     if weights is None:
         total: Any = x._data.shape[1]
@@ -331,7 +355,7 @@ def cov(
     weighted = centered if weights is None else centered * weights
     norm = M.clamp(norm, min=0) if isinstance(norm, Tensor) else max(norm, 0)
     result = _matmul(weighted, E.conj(S.transpose(centered, 0, 1))) / norm
-    return S.squeeze(result) if input.ndim < 2 else result
+    return S.squeeze(result)
 
 
 @public()
@@ -407,6 +431,10 @@ def cdist(
 def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     """The slices along a dimension scaled down to a p-norm of at most `maxnorm`."""
     x = check_tensor("renorm", input)
+    if x.ndim < 2:
+        raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {x.ndim} dimensions")
+    if p <= 0 or maxnorm < 0:
+        raise RuntimeError(f"renorm: needs p > 0 and maxnorm >= 0, got {p} and {maxnorm}")
     d = wrap_dim(dim, x.ndim)
     others = [i for i in range(x.ndim) if i != d]
     norm = D.norm(x, p, others, True)
@@ -463,7 +491,11 @@ def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
         raise RuntimeError(
             f"maximum size for tensor at dimension {d} is {x.shape[d]} but size is {size}"
         )
-    return _unfold(x, dim=d, size=size, step=step) if self.ndim else V.slice_(x, index=(slice(0, size),))
+    return (
+        _unfold(x, dim=d, size=size, step=step)
+        if self.ndim
+        else V.slice_(x, index=(slice(0, size),))
+    )
 
 
 @method("sum_to_size")
@@ -471,11 +503,14 @@ def _sum_to_size(self: Tensor, *size: Any) -> Tensor:
     """Summed over what broadcasting from `size` would have added."""
     shape = S.ints("sum_to_size", size)
     extra = self.ndim - len(shape)
-    if extra < 0 or any(a not in (1, b) for a, b in zip(shape, self._data.shape[max(extra, 0):])):
+    if extra < 0 or any(a not in (1, b) for a, b in zip(shape, self._data.shape[max(extra, 0) :])):
         raise RuntimeError(
             f"size {{{list(shape)}}} is not expandable to size {{{list(self.shape)}}}."
         )
-    return R.sum_to(self, shape)
+    if shape == tuple(self._data.shape) and shape:
+        return self
+    x = E.to_dtype(self, dtypes.I64) if self._data.dtype.kind in "biu" else self
+    return R.sum_to(x, shape) if shape else D.sum(x)
 
 
 @public(inplace=True)

@@ -18,10 +18,11 @@ from numpy.lib.stride_tricks import as_strided
 
 from .. import dtypes
 from ..tensor import Tensor
+from .batching import batch_conv, batch_conv_weight, batch_images, batch_max_pool_index
 from . import view as V
 from .elementwise import conj
 from .indexing import add_rows
-from .registry import primitive
+from .registry import call, primitive
 
 Shape = tuple[int, ...]
 Pads = tuple[tuple[int, int], ...]
@@ -75,6 +76,13 @@ def _windows(x: Any, kernel: Shape, stride: Shape, dilation: Shape, out: Shape) 
          *(t * s for t, s in zip(steps, stride, strict=True))),
         writeable=False,
     )  # fmt: skip
+
+
+def _window_samples(shape: Shape) -> Any:
+    """Samples of one op in two and in one spatial dimension: `shape` is that of the former."""
+    two = {"kernel": (2, 2), "stride": (1, 2), "padding": ((1, 0), (0, 1)), "dilation": (2, 1)}
+    one = {"kernel": (2,), "stride": (2,), "padding": ((0, 0),), "dilation": (1,)}
+    return lambda make: [call(make(*shape), **two), call(make(2, 1, 4), **one)]
 
 
 # -- convolution ----------------------------------------------------------------------------------
@@ -174,6 +182,13 @@ conv = primitive(
             g, conj(x), kernel=w_shape[2:], stride=stride, padding=padding, dilation=dilation,
             groups=groups),
     ),
+    samples=lambda make: [
+        call(make(2, 4, 4, 3), make(2, 2, 2, 2), stride=(2, 1), padding=((1, 0), (1, 1)),
+             dilation=(1, 2), groups=2),
+        call(make(1, 2, 3), make(3, 2, 2), stride=(1,), padding=((0, 0),), dilation=(1,), groups=1),
+    ],
+    multilinear=True,
+    batch=batch_conv,
     doc="The sums of products of w with all windows of x.",
 )  # fmt: skip
 conv_input = primitive(
@@ -186,6 +201,12 @@ conv_input = primitive(
             conj(x), g, kernel=w_shape[2:], stride=stride, padding=padding, dilation=dilation,
             groups=groups),
     ),
+    samples=lambda make: [
+        call(make(2, 2, 2, 3), make(2, 2, 2, 2), shape=(2, 4, 4, 3), stride=(2, 1),
+             padding=((1, 0), (1, 1)), dilation=(1, 2), groups=2),
+    ],
+    multilinear=True,
+    batch=batch_conv,
     doc="The transpose of conv with respect to its image: a convolution with gaps between x.",
 )  # fmt: skip
 conv_weight = primitive(
@@ -200,6 +221,12 @@ conv_weight = primitive(
             conj(x), g, shape=y_shape, stride=stride, padding=padding, dilation=dilation,
             groups=groups),
     ),
+    samples=lambda make: [
+        call(make(2, 2, 2, 3), make(2, 4, 4, 3), kernel=(2, 2), stride=(2, 1),
+             padding=((1, 0), (1, 1)), dilation=(1, 2), groups=2),
+    ],
+    multilinear=True,
+    batch=batch_conv_weight,
     doc="The transpose of conv with respect to its weight.",
 )  # fmt: skip
 
@@ -209,7 +236,7 @@ conv_weight = primitive(
 def _im2col(x: Any, *, kernel: Shape, stride: Shape, padding: Pads, dilation: Shape) -> Any:
     out = out_space(x.shape[2:], kernel, stride, padding, dilation)
     windows = _windows(_padded(x, padding), kernel, stride, dilation, out)
-    return windows.reshape(x.shape[0], x.shape[1] * math.prod(kernel), math.prod(out))
+    return windows.copy().reshape(x.shape[0], x.shape[1] * math.prod(kernel), math.prod(out))
 
 
 def _im2col_shape(x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Any:
@@ -233,12 +260,19 @@ im2col = primitive(
     "im2col", _im2col, _im2col_shape, linear=True, array_rules=True,
     grad=lambda g, x_shape, kernel, stride, padding, dilation: col2im(
         g, shape=x_shape, kernel=kernel, stride=stride, padding=padding, dilation=dilation),
+    samples=_window_samples((1, 2, 3, 4)),
+    batch=batch_images,
     doc="All windows of x as columns: (batch, channels * kernel, windows).",
 )  # fmt: skip
 col2im = primitive(
     "col2im", _col2im, lambda x, shape, **_: (shape, x.dtype), linear=True, array_rules=True,
     grad=lambda g, kernel, stride, padding, dilation: im2col(
         g, kernel=kernel, stride=stride, padding=padding, dilation=dilation),
+    samples=lambda make: [
+        call(make(1, 8, 4), shape=(1, 2, 3, 4), kernel=(2, 2), stride=(1, 2),
+             padding=((1, 0), (0, 1)), dilation=(2, 1)),
+    ],
+    batch=batch_images,
     doc="The sums of the columns at the places that im2col took them from.",
 )  # fmt: skip
 
@@ -259,7 +293,7 @@ def _max_pool(x: Any, *, kernel: Shape, stride: Shape, padding: Pads, dilation: 
     padded = _padded(x, padding, _lowest(x.dtype))
     best = None
     for _, seen in _seen(padded, kernel, stride, dilation, out):
-        best = seen.copy() if best is None else np.maximum(best, seen, best)
+        best = seen.copy() if best is None else np.maximum(best, seen, out=best)
     return best
 
 
@@ -293,7 +327,9 @@ max_pool_index = primitive(
     "max_pool_index", _max_pool_index,
     lambda x, kernel, stride, padding, dilation: (
         _pool_shape(x, kernel, stride, padding, dilation)[0], dtypes.I64),
-    kinds="iuf", doc="Where in the flattened x the maxima of the windows are.",
+    kinds="iuf", samples=_window_samples((1, 2, 3, 4)),
+    batch=batch_max_pool_index,
+    doc="Where in the flattened x the maxima of the windows are.",
 )  # fmt: skip
 
 
@@ -310,6 +346,8 @@ def _max_pool_grad(
 
 max_pool = primitive(
     "max_pool", _max_pool, _pool_shape, grad=_max_pool_grad, kinds="iuf",
+    samples=_window_samples((1, 2, 3, 4)),
+    batch=batch_images,
     doc="The maximum of each window; the first of equal ones gets the gradient.",
 )  # fmt: skip
 
@@ -336,6 +374,8 @@ pool_sum = primitive(
     "pool_sum", _pool_sum, _pool_shape, linear=True, array_rules=True,
     grad=lambda g, x_shape, kernel, stride, padding, dilation: pool_spread(
         g, shape=x_shape, kernel=kernel, stride=stride, padding=padding, dilation=dilation),
+    samples=_window_samples((1, 2, 3, 4)),
+    batch=batch_images,
     doc="The sum of each window.",
 )  # fmt: skip
 pool_spread = primitive(
@@ -343,5 +383,10 @@ pool_spread = primitive(
     array_rules=True,
     grad=lambda g, kernel, stride, padding, dilation: pool_sum(
         g, kernel=kernel, stride=stride, padding=padding, dilation=dilation),
+    samples=lambda make: [
+        call(make(1, 2, 2, 2), shape=(1, 2, 3, 4), kernel=(2, 2), stride=(1, 2),
+             padding=((1, 0), (0, 1)), dilation=(2, 1)),
+    ],
+    batch=batch_images,
     doc="x added to every element of its window: the transpose of pool_sum.",
 )  # fmt: skip

@@ -15,7 +15,8 @@ from .. import dtypes
 from ..eager import COMPARE, CONDITION, FLOATING, PROMOTE, REAL, DtypeRule
 from ..kernels import reference as ref
 from ..tensor import Tensor, wrap
-from .registry import broadcast_shapes, call, elementwise, Op, primitive
+from .batching import SHIFT, batch_elementwise
+from .registry import Op, broadcast_shapes, call, elementwise, primitive
 
 _XY = ("x", "y")
 
@@ -108,12 +109,16 @@ reciprocal = elementwise(
 
 def _pow_grad_base(g: Any, x: Any, y: Any) -> Any:
     # At exponent 0 the slope is 0 even where x ** -1 is infinite.
+    if not isinstance(y, Tensor | np.ndarray):
+        return fill(g, 0) if y == 0 else g * conj(y * pow(x, y - 1))
     slope = y * pow(x, y - 1)
     return where(eq(y, 0), fill(slope, 0), g * conj(slope))
 
 
 def _pow_grad_exponent(g: Any, x: Any, y: Any, out: Any) -> Any:
     # 0 ** y is flat in y for y >= 0, where log(0) would give NaN.
+    if not isinstance(x, Tensor | np.ndarray):
+        x = fill(out, x)
     safe = where(eq(x, 0), fill(x, 1), x)
     flat = logical_and(eq(x, 0), ge(real(y), 0))
     slope = out * log(safe)
@@ -191,9 +196,16 @@ expm1 = elementwise("expm1", "expm1(x)", np.expm1, dtype=FLOATING,
                     doc="exp(x) - 1, accurate near 0.", public=("expm1",))  # fmt: skip
 log = elementwise("log", "log(x)", np.log, dtype=FLOATING, grad=lambda g, x: g / conj(x),
                   doc="The natural logarithm.", domain=((0.2, 4),), public=("log",))  # fmt: skip
-log2 = elementwise("log2", "log2(x)", np.log2, dtype=FLOATING,
-                   grad=lambda g, x: g / conj(x * math.log(2)),
-                   doc="The logarithm to base 2.", domain=((0.2, 4),), public=("log2",))  # fmt: skip
+log2 = elementwise(
+    "log2",
+    "log2(x)",
+    np.log2,
+    dtype=FLOATING,
+    grad=lambda g, x: g / conj(x * math.log(2)),
+    doc="The logarithm to base 2.",
+    domain=((0.2, 4),),
+    public=("log2",),
+)
 log10 = elementwise("log10", "log10(x)", np.log10, dtype=FLOATING,
                     grad=lambda g, x: g / conj(x * math.log(10)),
                     doc="The logarithm to base 10.", domain=((0.2, 4),),
@@ -215,9 +227,16 @@ sin = elementwise("sin", "sin(x)", np.sin, dtype=FLOATING, grad=lambda g, x: g *
                   doc="The sine of x radians.", public=("sin",))  # fmt: skip
 cos = elementwise("cos", "cos(x)", np.cos, dtype=FLOATING, grad=lambda g, x: g * -conj(sin(x)),
                   doc="The cosine of x radians.", public=("cos",))  # fmt: skip
-tan = elementwise("tan", "tan(x)", np.tan, dtype=FLOATING,
-                  grad=lambda g, out: g * conj(out * out + 1),
-                  doc="The tangent of x radians.", domain=((-1.2, 1.2),), public=("tan",))  # fmt: skip
+tan = elementwise(
+    "tan",
+    "tan(x)",
+    np.tan,
+    dtype=FLOATING,
+    grad=lambda g, out: g * conj(out * out + 1),
+    doc="The tangent of x radians.",
+    domain=((-1.2, 1.2),),
+    public=("tan",),
+)
 asin = elementwise("asin", "asin(x)", np.arcsin, dtype=FLOATING,
                    grad=lambda g, x: g * conj(rsqrt(1 - x * x)),
                    doc="The inverse sine, in radians.", domain=((-0.9, 0.9),),
@@ -314,7 +333,7 @@ ceil = _rounding("ceil", np.ceil, "Rounded up.", public=("ceil",))
 trunc = _rounding("trunc", np.trunc, "Rounded towards 0.", public=("trunc", "fix"))
 rint = _rounding("rint", np.rint, "Rounded to the nearest integer, ties to even.")
 relu = elementwise("relu", "maximum(x, 0)", lambda x: np.maximum(x, 0), kinds="iuf",
-                   grad=lambda g, out: where(out > 0, g, fill(g, 0)),
+                   grad=lambda g, out: where(out > 0, g, 0.0),
                    doc="max(x, 0); the slope at 0 is 0.", domain=((0.2, 3),),
                    public=("relu",))  # fmt: skip
 
@@ -337,8 +356,14 @@ ge = _comparison("ge", ">=", np.greater_equal, ("greater_equal",))
 
 isnan = elementwise("isnan", "x != x", np.isnan, dtype=COMPARE, doc="True where x is NaN.",
                     public=("isnan",))  # fmt: skip
-isinf = elementwise("isinf", "abs(x) == inf", np.isinf, dtype=COMPARE, doc="True where x is infinite.",
-                    public=("isinf",))  # fmt: skip
+isinf = elementwise(
+    "isinf",
+    "abs(x) == inf",
+    np.isinf,
+    dtype=COMPARE,
+    doc="True where x is infinite.",
+    public=("isinf",),
+)
 isfinite = elementwise("isfinite", "abs(x) < inf", np.isfinite, dtype=COMPARE,
                        doc="True where x is neither infinite nor NaN.",
                        public=("isfinite",))  # fmt: skip
@@ -353,14 +378,44 @@ logical_or = elementwise("logical_or", "(x != 0) | (y != 0)", np.logical_or, inp
 logical_xor = elementwise("logical_xor", "(x != 0) ^ (y != 0)", np.logical_xor, inputs=_XY,
                           dtype=COMPARE, doc="Just one is nonzero.",
                           public=("logical_xor",))  # fmt: skip
-bitwise_not = elementwise("bitwise_not", "~x", np.invert, kinds="biu",
-                          doc="The bits inverted; for bool, not.", public=("bitwise_not",))  # fmt: skip
-bitwise_and = elementwise("bitwise_and", "x & y", np.bitwise_and, inputs=_XY, kinds="biu", doc="Bitwise and.", public=("bitwise_and",),
-                          operators=("__and__", "__rand__", "__iand__"))  # fmt: skip
-bitwise_or = elementwise("bitwise_or", "x | y", np.bitwise_or, inputs=_XY, kinds="biu", doc="Bitwise or.", public=("bitwise_or",),
-                         operators=("__or__", "__ror__", "__ior__"))  # fmt: skip
-bitwise_xor = elementwise("bitwise_xor", "x ^ y", np.bitwise_xor, inputs=_XY, kinds="biu", doc="Bitwise exclusive or.", public=("bitwise_xor",),
-                          operators=("__xor__", "__rxor__", "__ixor__"))  # fmt: skip
+bitwise_not = elementwise(
+    "bitwise_not",
+    "~x",
+    np.invert,
+    kinds="biu",
+    doc="The bits inverted; for bool, not.",
+    public=("bitwise_not",),
+)
+bitwise_and = elementwise(
+    "bitwise_and",
+    "x & y",
+    np.bitwise_and,
+    inputs=_XY,
+    kinds="biu",
+    doc="Bitwise and.",
+    public=("bitwise_and",),
+    operators=("__and__", "__rand__", "__iand__"),
+)
+bitwise_or = elementwise(
+    "bitwise_or",
+    "x | y",
+    np.bitwise_or,
+    inputs=_XY,
+    kinds="biu",
+    doc="Bitwise or.",
+    public=("bitwise_or",),
+    operators=("__or__", "__ror__", "__ior__"),
+)
+bitwise_xor = elementwise(
+    "bitwise_xor",
+    "x ^ y",
+    np.bitwise_xor,
+    inputs=_XY,
+    kinds="biu",
+    doc="Bitwise exclusive or.",
+    public=("bitwise_xor",),
+    operators=("__xor__", "__rxor__", "__ixor__"),
+)
 bitwise_left_shift = elementwise(
     "bitwise_left_shift", "x << y", np.left_shift, inputs=_XY, kinds="iu",
     doc="x shifted left by y bits.", public=("bitwise_left_shift",),
@@ -382,11 +437,18 @@ def _cast(x: Any, *, dtype: np.dtype[Any]) -> Any:
 
 
 cast = primitive(
-    "to_copy", _cast, lambda x, dtype: (x.shape, dtype),
-    grad=lambda g, x_dtype: to_dtype(g, x_dtype), linear=True,
-    samples=lambda make: [call(make(2, 3), dtype=dtypes.complex128.np), call(make(2), dtype=dtypes.I64)],
+    "to_copy",
+    _cast,
+    lambda x, dtype: (x.shape, dtype),
+    grad=lambda g, x_dtype: to_dtype(g, x_dtype),
+    linear=True,
+    samples=lambda make: [
+        call(make(2, 3), dtype=dtypes.complex128.np),
+        call(make(2), dtype=dtypes.I64),
+    ],
+    batch=SHIFT,
     doc="The values in another dtype.",
-)  # fmt: skip
+)
 
 
 def to_dtype(x: Tensor, d: np.dtype[Any]) -> Tensor:
@@ -397,14 +459,21 @@ def to_dtype(x: Tensor, d: np.dtype[Any]) -> Tensor:
 conjugate = elementwise("conj", "conj(x)", np.conj, grad=lambda g: conj(g),
                         doc="The complex conjugate.")  # fmt: skip
 real_part = primitive(
-    "real", lambda x: x.real, lambda x: (x.shape, dtypes.real_of(x.dtype)),
-    grad=lambda g, x_dtype: to_dtype(g, x_dtype), kinds="c", view=True, samples=lambda make: [call(make(2, 3)), call(make())],
+    "real",
+    lambda x: x.real,
+    lambda x: (x.shape, dtypes.real_of(x.dtype)),
+    grad=lambda g, x_dtype: to_dtype(g, x_dtype),
+    kinds="c",
+    view=True,
+    samples=lambda make: [call(make(2, 3)), call(make())],
+    batch=SHIFT,
     doc="The real part.",
-)  # fmt: skip
+)
 imag_part = primitive(
     "imag", lambda x: x.imag, lambda x: (x.shape, dtypes.real_of(x.dtype)),
     grad=lambda g, x_dtype: to_dtype(g, x_dtype) * 1j, kinds="c", view=True,
     samples=lambda make: [call(make(2, 3)), call(make())],
+    batch=SHIFT,
     doc="The imaginary part.",
 )  # fmt: skip
 
@@ -442,5 +511,6 @@ make_complex = primitive(
     lambda x, y: (broadcast_shapes(x.shape, y.shape), _complex_of(x.dtype)),
     inputs=_XY, grad=(lambda g: real_part(g), lambda g: imag_part(g)), kinds="f",
     samples=lambda make: [call(make(2, 3), make(3))],
+    batch=batch_elementwise,
     doc="x + i y from two real tensors.",
 )  # fmt: skip

@@ -19,7 +19,7 @@ from .registry import REGISTRY, Op
 F = TypeVar("F", bound=Callable[..., Any])
 
 #: The public functions of the package by name.
-EXPORTS: dict[str, Callable[..., Any]] = {}
+EXPORTS: dict[str, Any] = {}
 #: What counts as a number next to tensors.
 NUMBERS = (bool, int, float, complex)
 

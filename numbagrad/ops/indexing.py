@@ -11,6 +11,7 @@ from ..inplace import assign, check_mutable
 from ..tensor import Tensor, method, wrap
 from . import elementwise as E
 from . import view as V
+from .batching import SHIFT, batch_add_rows, batch_put_along, batch_put_rows, batch_take
 from .export import NUMBERS, check_tensor, public
 from .registry import broadcast_shapes, call, primitive
 from .view import wrap_dim
@@ -25,16 +26,20 @@ def _at(dim: int, index: Any) -> Any:
 
 
 take_rows = primitive(
-    "index_select", lambda x, index, dim: np.asarray(np.take(x, index, axis=dim)),
+    "index_select",
+    lambda x, index, dim: np.asarray(np.take(x, index, axis=dim)),
     lambda x, index, dim: ((*x.shape[:dim], *index.shape, *x.shape[dim + 1 :]), x.dtype),
     inputs=("x", "index"),
     grad=(lambda g, index, x_shape, dim: add_rows(g, index, shape=x_shape, dim=dim), None),
-    linear=True, samples=lambda make: [
-        call(make(3, 2), make.index(2, 2, below=3), dim=0), call(make(2, 3), make.index(below=3), dim=1),
+    linear=True,
+    samples=lambda make: [
+        call(make(3, 2), make.index(2, 2, below=3), dim=0),
+        call(make(2, 3), make.index(below=3), dim=1),
         call(make(3), make.index(0, below=3), dim=0),
     ],
+    batch=batch_take,
     doc="Slices of x along a dimension, chosen by an index tensor of any shape.",
-)  # fmt: skip
+)
 
 
 def _add_rows(x: Any, index: Any, *, shape: Shape, dim: int) -> Any:
@@ -52,6 +57,7 @@ add_rows = primitive(
         call(make(2, 2, 2), make.index(2, 2, below=3), shape=(3, 2), dim=0),
         call(make(2, 4), make.index(4, below=3), shape=(2, 3), dim=1),
     ],
+    batch=batch_add_rows,
     doc="Zeros with slices of x added along a dimension at the places of an index tensor.",
 )  # fmt: skip
 
@@ -64,12 +70,19 @@ def _along(index: Any, dim: int) -> tuple[Any, ...]:
 
 
 gather_ = primitive(
-    "gather", lambda x, index, dim: x[_along(index, dim)],
-    lambda x, index, dim: (index.shape, x.dtype), inputs=("x", "index"),
+    "gather",
+    lambda x, index, dim: x[_along(index, dim)],
+    lambda x, index, dim: (index.shape, x.dtype),
+    inputs=("x", "index"),
     grad=(lambda g, index, x_shape, dim: scatter_add_zeros(g, index, shape=x_shape, dim=dim), None),
-    linear=True, samples=lambda make: [call(make(3, 2), make.index(2, 2, below=3), dim=0), call(make(2, 3), make.index(2, 4, below=3), dim=1)],
+    linear=True,
+    samples=lambda make: [
+        call(make(3, 2), make.index(2, 2, below=3), dim=0),
+        call(make(2, 3), make.index(2, 4, below=3), dim=1),
+    ],
+    batch=SHIFT,
     doc="Elements chosen along a dimension by an index tensor of the result's shape.",
-)  # fmt: skip
+)
 
 
 def _scatter_add_zeros(x: Any, index: Any, *, shape: Shape, dim: int) -> Any:
@@ -85,6 +98,7 @@ scatter_add_zeros = primitive(
         call(make(2, 2), make.index(2, 2, below=3), shape=(3, 2), dim=0),
         call(make(2, 4), make.index(2, 4, below=3), shape=(2, 3), dim=1),
     ],
+    batch=SHIFT,
     doc="Zeros with elements added along a dimension at the places of an index tensor.",
 )  # fmt: skip
 
@@ -100,12 +114,17 @@ def _rows_zeroed(g: Tensor, index: Tensor, y_shape: Shape, dim: int) -> Tensor:
 
 
 put_rows = primitive(
-    "index_copy", _put_rows, lambda x, index, y, dim: (x.shape, x.dtype),
+    "index_copy",
+    _put_rows,
+    lambda x, index, y, dim: (x.shape, x.dtype),
     inputs=("x", "index", "y"),
     grad=(_rows_zeroed, None, lambda g, index, dim: take_rows(g, index, dim=dim)),
-    samples=lambda make: [call(make(3, 2), make.index(2, below=3, distinct=True), make(2, 2), dim=0)],
+    samples=lambda make: [
+        call(make(3, 2), make.index(2, below=3, distinct=True), make(2, 2), dim=0)
+    ],
+    batch=batch_put_rows,
     doc="x with slices along a dimension replaced by those of y, at the places of an index tensor.",
-)  # fmt: skip
+)
 
 
 def _put_along(x: Any, index: Any, y: Any, *, dim: int) -> Any:
@@ -115,16 +134,23 @@ def _put_along(x: Any, index: Any, y: Any, *, dim: int) -> Any:
 
 
 put_along = primitive(
-    "scatter", _put_along, lambda x, index, y, dim: (x.shape, x.dtype), inputs=("x", "index", "y"),
+    "scatter",
+    _put_along,
+    lambda x, index, y, dim: (x.shape, x.dtype),
+    inputs=("x", "index", "y"),
     grad=(
         lambda g, index, y_shape, dim: put_along(
-            g, index, wrap(np.zeros(y_shape, g._data.dtype)), dim=dim),
+            g, index, wrap(np.zeros(y_shape, g._data.dtype)), dim=dim
+        ),
         None,
         lambda g, index, dim: gather_(g, index, dim=dim),
     ),
-    samples=lambda make: [call(make(3, 2), make.index(2, below=3, distinct=True)[:, None], make(2, 1), dim=0)],
+    samples=lambda make: [
+        call(make(3, 2), make.index(2, below=3, distinct=True)[:, None], make(2, 1), dim=0)
+    ],
+    batch=batch_put_along,
     doc="x with elements along a dimension replaced by y, at the places of an index tensor.",
-)  # fmt: skip
+)
 
 
 _UFUNCS = {"prod": np.multiply, "amax": np.maximum, "amin": np.minimum}
@@ -158,15 +184,21 @@ scatter_reduce_ = primitive(
         call(make(3, 2), make.index(4, 2, below=3), make(4, 2), dim=0, reduce=reduce)
         for reduce in ("prod", "amax", "amin")
     ],
+    batch=batch_put_along,
     doc="x with elements of y multiplied in, or their extremum taken, at the places of an index.",
 )  # fmt: skip
 sort_order = primitive(
     "argsort",
     lambda x, dim, descending: _argsort(x, dim, descending),
-    lambda x, dim, descending: (x.shape, dtypes.I64), kinds="biuf",
-    samples=lambda make: [call(make(2, 3), dim=1, descending=False), call(make(3, 2), dim=0, descending=True)],
+    lambda x, dim, descending: (x.shape, dtypes.I64),
+    kinds="biuf",
+    samples=lambda make: [
+        call(make(2, 3), dim=1, descending=False),
+        call(make(3, 2), dim=0, descending=True),
+    ],
+    batch=SHIFT,
     doc="The indices that sort along a dimension, stably; NaN counts as largest.",
-)  # fmt: skip
+)
 
 
 def _argsort(x: Any, dim: int, descending: bool) -> Any:
@@ -212,9 +244,7 @@ def _checked(index: Tensor, extent: int, dim: int) -> Tensor:
     if isinstance(data, np.ndarray):
         if data.size and (data.min() < -extent or data.max() >= extent):
             bad = data[(data < -extent) | (data >= extent)].flat[0]
-            raise IndexError(
-                f"index {bad} is out of bounds for dimension {dim} with size {extent}"
-            )
+            raise IndexError(f"index {bad} is out of bounds for dimension {dim} with size {extent}")
         if data.size == 0 or data.min() >= 0:
             return E.to_dtype(index, dtypes.I64)
     return E.where(E.lt(index, 0), E.add(index, extent), E.to_dtype(index, dtypes.I64))
@@ -225,7 +255,9 @@ def _is_nested(index: Any) -> bool:
     return (
         isinstance(index, list)
         and len(index) < 32
-        and any(i is None or isinstance(i, Tensor | list | tuple | slice | type(...)) for i in index)
+        and any(
+            i is None or isinstance(i, Tensor | list | tuple | slice | type(...)) for i in index
+        )
     )
 
 
@@ -319,8 +351,7 @@ def _normalised(item: Any) -> Any:
         kind = item._data.dtype.kind
         if kind not in "biu":
             raise IndexError(
-                "tensors used as indices must be long, int, byte or bool tensors, got "
-                f"{item.dtype}"
+                f"tensors used as indices must be long, int, byte or bool tensors, got {item.dtype}"
             )
         if item._data.dtype == np.uint8:
             return E.to_dtype(item, dtypes.BOOL)
@@ -421,7 +452,11 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
 
 
 def _fits(value: Tensor, shape: Shape) -> Shape:
-    if broadcast_shapes(value._data.shape, shape) != shape:
+    try:
+        fits = broadcast_shapes(value._data.shape, shape) == shape
+    except RuntimeError:
+        fits = False
+    if not fits:
         raise RuntimeError(
             f"shape mismatch: value tensor of shape {list(value.shape)} cannot be broadcast to "
             f"indexing result of shape {list(shape)}"
@@ -475,9 +510,7 @@ def _index_put_(self: Tensor, indices: Any, values: Tensor, accumulate: bool = F
 
 
 @public()
-def index_put(
-    input: Tensor, indices: Any, values: Tensor, accumulate: bool = False
-) -> Tensor:
+def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """A copy with `values` stored at (or added to) the places that index tensors name."""
     return _index_put_(V.clone(input), indices, values, accumulate)
 
@@ -605,9 +638,7 @@ def _part(src: Tensor, index: Tensor) -> Tensor:
     return V.slice_(src, index=tuple(slice(0, s) for s in index._data.shape))
 
 
-def _check_scatter(
-    name: str, x: Tensor, dim: int, index: Tensor, src: Any
-) -> tuple[int, Tensor]:
+def _check_scatter(name: str, x: Tensor, dim: int, index: Tensor, src: Any) -> tuple[int, Tensor]:
     if isinstance(src, Tensor) and check_tensor(name, index, "index", 3).numel():
         fits = index.ndim == src.ndim or index.ndim + src.ndim == 1
         if not fits or any(a > b for a, b in zip(index._data.shape, src._data.shape)):
@@ -789,9 +820,7 @@ def _sorted(kind: Any, x: Tensor, order: Tensor, d: int) -> Any:
 
 
 @public(out=True)
-def sort(
-    input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True
-) -> Any:
+def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Any:
     """Sorted values and their indices along a dimension; stable, NaN counts as largest."""
     d = wrap_dim(dim, check_tensor("sort", input).ndim)
     order = sort_order(input, dim=d, descending=bool(descending)) if input.ndim else input
@@ -799,9 +828,7 @@ def sort(
 
 
 @public()
-def argsort(
-    input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True
-) -> Tensor:
+def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
     """The indices that sort along a dimension."""
     return sort(input, dim, descending)[1]
 
@@ -813,9 +840,7 @@ def msort(input: Tensor) -> Tensor:
 
 
 @public(out=True)
-def topk(
-    input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
-) -> Any:
+def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
     """The k largest (or smallest) values along a dimension, in order, and their indices."""
     d = wrap_dim(dim, check_tensor("topk", input).ndim)
     if not 0 <= k <= (input._data.shape[d] if input.ndim else 1):
@@ -913,9 +938,7 @@ def searchsorted(
     """
     sequence = check_tensor("searchsorted", sorted_sequence)._data
     if side not in (None, "left", "right"):
-        raise RuntimeError(
-            f"searchsorted(): side can only be 'left' or 'right' but got {side!r}"
-        )
+        raise RuntimeError(f"searchsorted(): side can only be 'left' or 'right' but got {side!r}")
     if right and side == "left":
         raise RuntimeError(
             "searchsorted(): side and right can't be set to opposites, got side of left while "

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..tensor import Tensor
+from .batching import batch_matmul
 from .elementwise import conj
 from .registry import broadcast_shapes, call, primitive
 from .view import permute
@@ -29,11 +30,20 @@ def _matmul_shape(x: Any, y: Any) -> Any:
 
 
 matmul = primitive(
-    "matmul", np.matmul, _matmul_shape, inputs=("x", "y"),
+    "matmul",
+    np.matmul,
+    _matmul_shape,
+    inputs=("x", "y"),
     grad=(
         lambda g, y: matmul(g, conj(transpose_last(y))),
         lambda g, x: matmul(conj(transpose_last(x)), g),
     ),
-    samples=lambda make: [call(make(2, 3), make(3, 2)), call(make(2, 2, 3), make(3, 1)), call(make(2, 0), make(0, 2))],
+    samples=lambda make: [
+        call(make(2, 3), make(3, 2)),
+        call(make(2, 2, 3), make(3, 1)),
+        call(make(2, 0), make(0, 2)),
+    ],
+    multilinear=True,
+    batch=batch_matmul,
     doc="Products of matrices (the last two dimensions), broadcast over the others; one dtype.",
-)  # fmt: skip
+)

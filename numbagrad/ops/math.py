@@ -67,9 +67,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     if rounding_mode == "floor":
         return E.floor_divide(input, other)
     if rounding_mode == "trunc":
-        d = dtypes.result_dtype(
-            [x._data if isinstance(x, Tensor) else x for x in (input, other)]
-        )
+        d = dtypes.result_dtype([x._data if isinstance(x, Tensor) else x for x in (input, other)])
         if d.kind in "iu":
             # (x - fmod(x, y)) is a multiple of y: its floor division is exact.
             return E.floor_divide(E.sub(input, E.fmod(input, other)), other)
@@ -282,7 +280,8 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) 
 @public(out=True)
 def logaddexp(input: Tensor, other: Tensor) -> Tensor:
     """log(exp(input) + exp(other)) without overflow."""
-    check_tensor("logaddexp", input), check_tensor("logaddexp", other, "other", 2)
+    check_tensor("logaddexp", input)
+    check_tensor("logaddexp", other, "other", 2)
     top = E.maximum(E.real(input), E.real(other)).detach()
     top = E.where(E.isfinite(top), top, E.fill(top, 0))
     return E.log(E.exp(input - top) + E.exp(other - top)) + top
@@ -447,5 +446,3 @@ def signbit(input: Tensor) -> Tensor:
     if input._data.dtype.kind == "f":
         return E.lt(E.copysign(E.fill(input, 1), input), 0)
     return E.lt(input, 0)
-
-

@@ -1,4 +1,4 @@
-"""In-place methods that are not the in-place form of an op: filling, copying, changing the shape."""
+"""In-place methods that are no op's in-place form: filling, copying, changing the shape."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 from ..inplace import assign
 from ..tensor import Tensor, method, wrap
 from . import elementwise as E
-from . import view as V
 from .export import check_tensor, operand, public
 from .shape import expand, squeeze, t, transpose, unsqueeze
 

@@ -14,6 +14,7 @@ import numpy as np
 from .. import dtypes
 from ..dispatch import bind
 from ..tensor import Tensor, wrap
+from .batching import SHIFT, batch_linear, batch_linear_weight, batch_pick, batch_pick_sum, batch_place
 from . import elementwise as E
 from . import linalg as L
 from . import reduction as R
@@ -107,18 +108,23 @@ linear = primitive(
         lambda g: R.sum_(g, dim=tuple(range(g.ndim - 1)), keepdim=False),
     ),
     array_rules=True, lower=_lower_linear, samples=lambda make: [call(make(2, 3), make(2, 3), make(2)), call(make(2, 1, 3), make(2, 3), make(2))],
+    batch=batch_linear(transposed=True),
     doc="x @ w.T + b over the last dimension of x.",
 )  # fmt: skip
 linear_plain = primitive(
     "linear_plain", _linear, _linear_shape, inputs=("x", "w"),
     grad=(lambda g, w: linear_input(g, conj(w)), lambda g, x: linear_weight(g, conj(x))),
     array_rules=True, lower=_lower_linear, samples=lambda make: [call(make(2, 3), make(2, 3)), call(make(3), make(2, 3))],
+    multilinear=True,
+    batch=batch_linear(transposed=True),
     doc="x @ w.T over the last dimension of x.",
 )  # fmt: skip
 linear_input = primitive(
     "linear_input", _linear_input, _linear_input_shape, inputs=("x", "w"),
     grad=(lambda g, w: linear_plain(g, conj(w)), lambda g, x: linear_weight(conj(x), g)),
     array_rules=True, lower=_lower_linear_input, samples=lambda make: [call(make(2, 2), make(2, 3)), call(make(2), make(2, 3))],
+    multilinear=True,
+    batch=batch_linear(transposed=False),
     doc="x @ w over the last dimension of x.",
 )  # fmt: skip
 linear_weight = primitive(
@@ -127,6 +133,8 @@ linear_weight = primitive(
     grad=(lambda g, y: linear_plain(conj(y), g), lambda g, x: linear_input(conj(x), g)),
     array_rules=True, lower=lambda x, y: L.matmul(L.transpose_last(_flat(x)), _flat(y)),
     samples=lambda make: [call(make(2, 3), make(2, 2)), call(make(2, 2, 3), make(2, 2, 1))],
+    multilinear=True,
+    batch=batch_linear_weight,
     doc="x.T @ y, summed over all leading dimensions of both.",
 )  # fmt: skip
 
@@ -193,12 +201,14 @@ softmax_ = primitive(
     "softmax", _widened(_softmax), _same,
     grad=lambda g, out, dim: out * (g - R.sum_(g * out, dim=(dim,), keepdim=True)), kinds="f",
     array_rules=True, lower=_lower_softmax, samples=lambda make: [call(make(2, 3), dim=1), call(make(2, 3), dim=0)],
+    batch=SHIFT,
     doc="exp(x) along a dimension, scaled to the sum 1.",
 )  # fmt: skip
 log_softmax_ = primitive(
     "log_softmax", _widened(_log_softmax), _same,
     grad=lambda g, out, dim: log_softmax_backward(g, out, dim=dim), kinds="f",
     array_rules=True, lower=_lower_log_softmax, samples=lambda make: [call(make(2, 3), dim=1), call(make(2, 3), dim=0)],
+    batch=SHIFT,
     doc="The logarithm of softmax, accurate where softmax is small.",
 )  # fmt: skip
 log_softmax_backward = primitive(
@@ -208,6 +218,7 @@ log_softmax_backward = primitive(
         lambda g, x, y, dim: -(g * E.exp(y)) * R.sum_(x, dim=(dim,), keepdim=True),
     ),
     kinds="f", lower=_lower_log_softmax_backward, samples=lambda make: [call(make(2, 3), make(2, 3), dim=1)],
+    batch=SHIFT,
     doc="x - exp(y) * sum(x) along a dimension.",
 )  # fmt: skip
 
@@ -298,13 +309,14 @@ pick = primitive(
     inputs=("x", "index"), array_rules=True,
     grad=(lambda g, index, x_shape: place(g, index, 1.0, shape=x_shape), None),
     samples=lambda make: [call(make(2, 3), make.index(2, below=3)), call(make(2, 3, 2), make.index(2, 2, below=3))],
+    batch=batch_pick,
     doc="x[n, index[n, ...], ...]: one element along dimension 1.",
 )  # fmt: skip
 place = primitive(
     "place", _place, lambda x, index, c, shape: (shape, x.dtype), inputs=("x", "index", "c"),
     grad=(lambda g, index, c: pick(g, index) * c, None, lambda g, x, index: pick(g, index) * x),
     array_rules=True, lower=_lower_place, samples=lambda make: [call(make(2), make.index(2, below=3), make(), shape=(2, 3))],
-    kinds="f", doc="Zeros with x * c (which broadcast) at the elements that pick takes.",
+    kinds="f", batch=batch_place, doc="Zeros with x * c (which broadcast) at the elements that pick takes.",
 )  # fmt: skip
 pick_sum = primitive(
     "pick_sum", lambda x, index, c: np.asarray(np.add.reduce(x[_places(index)] * c, axis=None)),
@@ -313,7 +325,7 @@ pick_sum = primitive(
           lambda g, x, index: pick(x, index) * g),
     array_rules=True, lower=_lower_pick_sum,
     samples=lambda make: [call(make(2, 3), make.index(2, below=3), make(2))],
-    kinds="f", doc="The sum of the elements that pick takes, each times c.",
+    kinds="f", batch=batch_pick_sum, doc="The sum of the elements that pick takes, each times c.",
 )  # fmt: skip
 
 

@@ -40,8 +40,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     a, b = x._data.shape, y._data.shape
     if not a or not b:
         raise RuntimeError(
-            "both arguments to matmul need to be at least 1D, but they are "
-            f"{len(a)}D and {len(b)}D"
+            f"both arguments to matmul need to be at least 1D, but they are {len(a)}D and {len(b)}D"
         )
     if len(a) == 1:
         x = V.slice_(x, index=(None,))
@@ -104,9 +103,7 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
 def dot(input: Tensor, other: Tensor) -> Tensor:
     """The sum of products of two vectors; complex numbers are not conjugated."""
     if check_tensor("dot", input).ndim != 1 or check_tensor("dot", other, "other", 2).ndim != 1:
-        raise RuntimeError(
-            f"1D tensors expected, but got {input.ndim}D and {other.ndim}D tensors"
-        )
+        raise RuntimeError(f"1D tensors expected, but got {input.ndim}D and {other.ndim}D tensors")
     return matmul(input, other)
 
 
@@ -218,4 +215,3 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
     if len(operands) == 1 and isinstance(operands[0], list | tuple):
         operands = tuple(operands[0])
     return contract(equation, list(operands))
-

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
+from .batching import SHIFT
 from .registry import call, primitive
 
 Shape = tuple[int, ...]
@@ -176,5 +177,6 @@ def _inverse_cdf(x: Any, y: Any) -> Any:
 inverse_cdf = primitive(
     "inverse_cdf", _inverse_cdf, lambda x, y: (y.shape, dtypes.I64), inputs=("x", "y"), kinds="f",
     samples=lambda make: [call(make(2, 3, low=0.2, high=0.3), make(2, 4, low=0, high=0.5))],
+    batch=SHIFT,
     doc="The categories at which running sums of weights x, per row, reach the fractions y.",
 )  # fmt: skip

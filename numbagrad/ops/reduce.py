@@ -26,7 +26,9 @@ def dims(name: str, dim: Dim, ndim: int) -> tuple[int, ...]:
         return tuple(range(ndim))
     wrapped = [wrap_dim(d, ndim) for d in ((dim,) if isinstance(dim, int) else dim)]
     if len(set(wrapped)) != len(wrapped):
-        raise RuntimeError(f"{name}(): dim {wrapped[-1]} appears multiple times in the list of dims")
+        raise RuntimeError(
+            f"{name}(): dim {wrapped[-1]} appears multiple times in the list of dims"
+        )
     return tuple(sorted(wrapped)) if ndim else ()
 
 
@@ -85,7 +87,8 @@ def nanmean(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The mean of the elements that are not NaN."""
     if check_tensor("nanmean", input)._data.dtype.kind in "biu":
         raise RuntimeError(
-            f"nanmean(): expected input to have floating point or complex dtype but got {input.dtype}"
+            "nanmean(): expected input to have floating point or complex dtype but got "
+            f"{input.dtype}"
         )
     valid = E.logical_not(E.isnan(input))
     return nansum(input, dim, keepdim) / sum(valid, dim, keepdim)
@@ -132,16 +135,16 @@ def _arg(name: str, op: Any, x: Tensor, dim: Any, keepdim: bool) -> Tensor:
     check_kinds(op, check_tensor(name, x))
     if dim is None:
         if x.numel() == 0:
-            raise IndexError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0.")
+            raise IndexError(
+                f"{name}(): Expected reduction dim to be specified for input.numel() == 0."
+            )
         r = op(V.reshape(x, (x.numel(),)), dim=0)
         return V.reshape(r, (1,) * x.ndim) if keepdim else r
     d = wrap_dim(dim, x.ndim)
     if x.ndim == 0:
         return wrap(np.zeros((), np.int64))
     if x.shape[d] == 0:
-        raise IndexError(
-            f"{name}(): Expected reduction dim {d} to have non-zero size."
-        )
+        raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
     r = op(x, dim=d)
     return V.slice_(r, index=(slice(None),) * d + (None,)) if keepdim else r
 
@@ -418,8 +421,10 @@ def diff(
     index = (slice(None),) * d
     minus = E.logical_xor if x._data.dtype.kind == "b" else E.sub
     for _ in range(builtins.min(n, x._data.shape[d])):
-        x = minus(V.slice_(x, index=(*index, slice(1, None))),
-                  V.slice_(x, index=(*index, slice(0, builtins.max(x._data.shape[d] - 1, 0)))))  # fmt: skip
+        x = minus(
+            V.slice_(x, index=(*index, slice(1, None))),
+            V.slice_(x, index=(*index, slice(0, builtins.max(x._data.shape[d] - 1, 0)))),
+        )
     return x
 
 
@@ -429,5 +434,3 @@ def trace(input: Tensor) -> Tensor:
     if check_tensor("trace", input).ndim != 2:
         raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {input.ndim}")
     return sum(V.diagonal(input, offset=0, dim1=0, dim2=1))
-
-

@@ -14,6 +14,7 @@ import numpy as np
 
 from .. import dtypes
 from ..tensor import Tensor
+from .batching import SHIFT
 from .elementwise import conj, div, eq, fill, mul, where
 from .registry import call, primitive
 from .view import expand_to, flip, reshape
@@ -48,7 +49,9 @@ def _to(dtype: np.dtype[Any]) -> Callable[..., Any]:
 
 def _sum(x: Any, *, dim: Dims, keepdim: bool) -> Any:
     if x.dtype == np.float16:  # accumulate in float32, as PyTorch does
-        return np.asarray(np.add.reduce(x, axis=dim, dtype=np.float32, keepdims=keepdim)).astype(x.dtype)
+        return np.asarray(np.add.reduce(x, axis=dim, dtype=np.float32, keepdims=keepdim)).astype(
+            x.dtype
+        )
     return np.asarray(np.add.reduce(x, axis=dim, dtype=x.dtype, keepdims=keepdim))
 
 
@@ -64,6 +67,7 @@ def reductions(make: Any) -> list[Any]:
 sum_ = primitive(
     "sum", _sum, _same_dtype, grad=lambda g, x_shape, dim: restore(g, x_shape, dim), linear=True,
     samples=lambda make: [*reductions(make), call(make(0, 2), dim=(0,), keepdim=False)],
+    batch=SHIFT,
     doc="The sum over dimensions.",
 )  # fmt: skip
 
@@ -97,7 +101,9 @@ def _prod_grad(g: Tensor, x: Tensor, dim: Dims) -> Tensor:
         return restore(g, tuple(x.shape), dim)
     ones = fill(moved[..., :1], 1)
     before = cumprod(_cat([ones, moved[..., :-1]], axis), dim=axis)
-    after = flip(cumprod(flip(_cat([moved[..., 1:], ones], axis), dims=(axis,)), dim=axis), dims=(axis,))
+    after = flip(
+        cumprod(flip(_cat([moved[..., 1:], ones], axis), dims=(axis,)), dim=axis), dims=(axis,)
+    )
     others = (before * after).reshape([x.shape[i] for i in order])
     back = tuple(sorted(range(x.ndim), key=order.__getitem__))
     return restore(g, tuple(x.shape), dim) * conj(others.permute(back))
@@ -110,9 +116,14 @@ def _cat(xs: list[Tensor], dim: int) -> Tensor:
 
 
 prod = primitive(
-    "prod", _prod, _same_dtype, grad=_prod_grad, samples=lambda make: [*reductions(make), call(make(0, 2), dim=(0,), keepdim=False)],
+    "prod",
+    _prod,
+    _same_dtype,
+    grad=_prod_grad,
+    samples=lambda make: [*reductions(make), call(make(0, 2), dim=(0,), keepdim=False)],
+    batch=SHIFT,
     doc="The product over dimensions.",
-)  # fmt: skip
+)
 
 
 def _extremum_grad(g: Tensor, x: Tensor, out: Tensor, dim: Dims) -> Tensor:
@@ -129,22 +140,26 @@ amax = primitive(
     "amax", lambda x, dim, keepdim: np.asarray(np.maximum.reduce(x, axis=dim, keepdims=keepdim)),
     _same_dtype, grad=_extremum_grad, kinds="biuf",
     samples=reductions,
+    batch=SHIFT,
     doc="The maximum over dimensions; ties share the gradient.",
 )  # fmt: skip
 amin = primitive(
     "amin", lambda x, dim, keepdim: np.asarray(np.minimum.reduce(x, axis=dim, keepdims=keepdim)),
     _same_dtype, grad=_extremum_grad, kinds="biuf",
     samples=reductions,
+    batch=SHIFT,
     doc="The minimum over dimensions; ties share the gradient.",
 )  # fmt: skip
 all_ = primitive(
     "all", lambda x, dim, keepdim: np.asarray(np.logical_and.reduce(x, axis=dim, keepdims=keepdim)),
     _to(dtypes.BOOL), samples=reductions,
+    batch=SHIFT,
     doc="True where all elements are nonzero.",
 )  # fmt: skip
 any_ = primitive(
     "any", lambda x, dim, keepdim: np.asarray(np.logical_or.reduce(x, axis=dim, keepdims=keepdim)),
     _to(dtypes.BOOL), samples=reductions,
+    batch=SHIFT,
     doc="True where some element is nonzero.",
 )  # fmt: skip
 
@@ -154,24 +169,36 @@ def _arg(reference: Any) -> Any:
 
 
 argmax = primitive(
-    "argmax", _arg(np.argmax), lambda x, dim: (reduced_shape(x.shape, (dim,), False), dtypes.I64),
-    kinds="biuf", samples=lambda make: [call(make(2, 3), dim=1), call(make(2, 3), dim=0), call(make(3), dim=0)],
+    "argmax",
+    _arg(np.argmax),
+    lambda x, dim: (reduced_shape(x.shape, (dim,), False), dtypes.I64),
+    kinds="biuf",
+    samples=lambda make: [call(make(2, 3), dim=1), call(make(2, 3), dim=0), call(make(3), dim=0)],
+    batch=SHIFT,
     doc="The index of the first maximum along a dimension; of the first NaN if any.",
-)  # fmt: skip
+)
 argmin = primitive(
-    "argmin", _arg(np.argmin), lambda x, dim: (reduced_shape(x.shape, (dim,), False), dtypes.I64),
-    kinds="biuf", samples=lambda make: [call(make(2, 3), dim=1), call(make(2, 3), dim=0), call(make(3), dim=0)],
+    "argmin",
+    _arg(np.argmin),
+    lambda x, dim: (reduced_shape(x.shape, (dim,), False), dtypes.I64),
+    kinds="biuf",
+    samples=lambda make: [call(make(2, 3), dim=1), call(make(2, 3), dim=0), call(make(3), dim=0)],
+    batch=SHIFT,
     doc="The index of the first minimum along a dimension; of the first NaN if any.",
-)  # fmt: skip
+)
 
 # -- scans ----------------------------------------------------------------------------------------
 
 cumsum = primitive(
-    "cumsum", lambda x, dim: np.cumsum(x, axis=dim, dtype=x.dtype), lambda x, dim: (x.shape, x.dtype),
-    grad=lambda g, dim: flip(cumsum(flip(g, dims=(dim,)), dim=dim), dims=(dim,)), linear=True,
+    "cumsum",
+    lambda x, dim: np.cumsum(x, axis=dim, dtype=x.dtype),
+    lambda x, dim: (x.shape, x.dtype),
+    grad=lambda g, dim: flip(cumsum(flip(g, dims=(dim,)), dim=dim), dims=(dim,)),
+    linear=True,
     samples=lambda make: [call(make(2, 3), dim=0), call(make(2, 3), dim=1), call(make(0), dim=0)],
+    batch=SHIFT,
     doc="Running sums along a dimension.",
-)  # fmt: skip
+)
 
 
 def _cumprod_grad(g: Tensor, x: Tensor, out: Tensor, dim: int) -> Tensor:
@@ -198,7 +225,11 @@ def _reversed_cumsum(x: Tensor, dim: int) -> Tensor:
 
 
 cumprod = primitive(
-    "cumprod", lambda x, dim: np.cumprod(x, axis=dim, dtype=x.dtype), lambda x, dim: (x.shape, x.dtype),
-    grad=_cumprod_grad, samples=lambda make: [call(make(2, 3), dim=0), call(make(2, 3), dim=1), call(make(0), dim=0)],
+    "cumprod",
+    lambda x, dim: np.cumprod(x, axis=dim, dtype=x.dtype),
+    lambda x, dim: (x.shape, x.dtype),
+    grad=_cumprod_grad,
+    samples=lambda make: [call(make(2, 3), dim=0), call(make(2, 3), dim=1), call(make(0), dim=0)],
+    batch=SHIFT,
     doc="Running products along a dimension.",
-)  # fmt: skip
+)

@@ -62,8 +62,9 @@ class Op:
     lower: Callable[..., Any] | None = None
     #: Linear in all its tensor inputs together: its forward derivative is the op itself.
     linear: bool = False
-    #: The rules consist of calls of ops and of operators, so they run on plain arrays too: a
-    #: backward pass that records nothing then skips the tensors between them.
+    #: The rules consist of calls of ops and of operators, and the op has one output, so they run on
+    #: plain arrays too: a backward pass that records nothing then skips the tensors between them.
+    #: Elementwise ops have it of themselves.
     array_rules: bool = False
     #: Where the op is smooth enough for numerical checks: (low, high) per input.
     domain: tuple[tuple[float, float], ...] = ()
@@ -71,6 +72,15 @@ class Op:
     #: tensor of the dtype and layout under test, ``make.index(*shape, below=n)`` one of indices.
     #: Elementwise ops need none: theirs follow from `inputs`, `domain` and `kinds`.
     samples: Callable[..., Iterable[tuple[tuple[Any, ...], dict[str, Any]]]] | None = None
+    #: ``jvp(primals, tangents, out, **params)``: the forward derivative, given a tangent or None
+    #: per input. Only where none follows from `expr`, `linear` or `multilinear` and the transpose
+    #: of the transpose of `rules` would be slow.
+    jvp: Callable[..., Any] | None = None
+    #: Linear in each of its differentiable inputs by itself, as products are.
+    multilinear: bool = False
+    #: The op on a whole batch, see `ops.batching`. Elementwise ops need none; without one `vmap`
+    #: loops over the batch.
+    batch: Callable[..., Any] | None = None
     #: Dtype kinds that the op takes, in NumPy's letters.
     kinds: str = "biufc"
     #: Names under which users find it (function, method, in-place form) and Python's operators.
@@ -99,6 +109,7 @@ class Op:
                 () if r is None else tuple(inspect.signature(r).parameters) for r in rules or ()
             )
             self.differentiable_mask = sum(1 << i for i, r in enumerate(rules or ()) if r)
+        self.array_rules = self.array_rules or self.expr is not None
         REGISTRY[self.name] = self
 
     def __call__(self, *args: Any, **params: Any) -> Any:
@@ -133,16 +144,12 @@ class Op:
     ) -> tuple[Tensor | None, ...]:
         """Apply the gradient rules of a recorded call for the inputs in `mask`."""
         modes = thread.modes
-        if self.expr is not None and not modes.grad:
+        if self.array_rules and not modes.grad:
             g0 = grads[0]
             assert g0 is not None
-            fast = self.pointwise_backward(node, g0._data, mask, modes.quietly)
+            fast = self.array_backward(node, g0._data, mask, modes.quietly)
             if fast is not None:
                 return tuple(None if r is None else wrap(r) for r in fast)
-        if self.array_rules and not modes.grad and modes.trace is None and len(grads) == 1:
-            fast = self._array_backward(node, grads[0], mask, modes.quietly)
-            if fast is not None:
-                return fast
         values = node.saved_tensors()
         if len(grads) == 1:
             g: Any = grads[0]
@@ -157,10 +164,11 @@ class Op:
             named["out" if is_output else self.inputs[i]] = value
         return tuple(self._apply_rules(node, mask, named))
 
-    def _array_backward(self, node: OpNode, g: Any, mask: int, quietly: Any) -> Any:
+    def array_backward(self, node: OpNode, data: Any, mask: int, quietly: Any) -> Any:
         """The rules applied to plain arrays, or None if something is not plain."""
-        data = g._data
-        if data.__class__ is not _ndarray:
+        if self.expr is not None:
+            return self._pointwise_backward(node, data, mask, quietly)
+        if data.__class__ is not _ndarray or thread.modes.trace is not None:
             return None
         named: dict[str, Any] = {"g": data, **node.params}
         for (is_output, i), value in zip(self.residuals(node.mask), node.saved_data()):
@@ -168,10 +176,7 @@ class Op:
                 return None
             named["out" if is_output else self.inputs[i]] = value
         results = quietly(self._apply_rules, node, mask, named)
-        return [
-            None if r is None else wrap(r if r.__class__ is _ndarray else np.asarray(r))
-            for r in results
-        ]
+        return [r if r is None or r.__class__ is _ndarray else _asarray(r) for r in results]
 
     def _apply_rules(self, node: OpNode, mask: int, named: dict[str, Any]) -> Any:
         if callable(self.rules):
@@ -200,7 +205,7 @@ class Op:
         assert meta is not None
         return meta[0] if fact == "shape" else meta[1]
 
-    def pointwise_backward(self, node: OpNode, data: Any, mask: int, quietly: Any) -> Any:
+    def _pointwise_backward(self, node: OpNode, data: Any, mask: int, quietly: Any) -> Any:
         """All rules in one pass, from arrays to arrays; None if something is not plain."""
         if data.__class__ is not _ndarray:
             return None
@@ -227,7 +232,11 @@ class Op:
             return results if r.__class__ is _ndarray else (_asarray(r),)
         found = iter(results)
         return [
-            None if not mask >> i & 1 else r if (r := next(found)).__class__ is _ndarray else _asarray(r)
+            None
+            if not mask >> i & 1
+            else r
+            if (r := next(found)).__class__ is _ndarray
+            else _asarray(r)
             for i in range(n)
         ]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from .. import dtypes
-
 from ..tape import refresh
 from ..tensor import Tensor, method
 from . import view as V
@@ -293,7 +293,8 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Neighbouring dimensions merged into one."""
     shape = check_tensor("flatten", input)._data.shape
     if not shape:
-        wrap_dim(start_dim, 0), wrap_dim(end_dim, 0)
+        wrap_dim(start_dim, 0)
+        wrap_dim(end_dim, 0)
         return V.reshape(input, (1,))
     a, b = wrap_dim(start_dim, len(shape)), wrap_dim(end_dim, len(shape))
     if a > b:
@@ -448,9 +449,7 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
     else:
         bounds = [0, *ints("tensor_split", tuple(indices_or_sections)), n]
     index = (slice(None),) * d
-    return _multi_view(
-        [V.slice_(input, index=(*index, slice(a, b))) for a, b in zip(bounds, bounds[1:])]
-    )
+    return _multi_view([V.slice_(input, index=(*index, slice(a, b))) for a, b in pairwise(bounds)])
 
 
 @public()
@@ -460,9 +459,7 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     if not shape:
         raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     d = wrap_dim(dim, len(shape))
-    return _multi_view(
-        [V.slice_(input, index=(slice(None),) * d + (i,)) for i in range(shape[d])]
-    )
+    return _multi_view([V.slice_(input, index=(slice(None),) * d + (i,)) for i in range(shape[d])])
 
 
 @public()
@@ -779,5 +776,3 @@ def _type_as(self: Tensor, other: Tensor) -> Tensor:
 def _cpu(self: Tensor) -> Tensor:
     """Itself: all tensors are on the CPU."""
     return self
-
-

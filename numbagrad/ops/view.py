@@ -11,6 +11,7 @@ from numpy.lib.stride_tricks import as_strided
 from ..dispatch import bind
 from ..tape import replay
 from ..tensor import Tensor, wrap
+from .batching import SHIFT, SHIFT_EXPAND, SHIFT_ORDER, SHIFT_VIEW
 from .registry import broadcast_shapes, call, primitive
 
 Shape = tuple[int, ...]
@@ -33,18 +34,31 @@ def _view_array(x: Any, *, shape: Shape) -> Any:
 
 
 view = primitive(
-    "view", _view_array, lambda x, shape: (shape, x.dtype),
-    grad=lambda g, x_shape: reshape(g, x_shape), view=True, linear=True,
-    samples=lambda make: [call(make(4), shape=(2, 2)), call(make(), shape=(1, 1)), call(make(0), shape=(2, 0))],
+    "view",
+    _view_array,
+    lambda x, shape: (shape, x.dtype),
+    grad=lambda g, x_shape: reshape(g, x_shape),
+    view=True,
+    linear=True,
+    samples=lambda make: [
+        call(make(4), shape=(2, 2)),
+        call(make(), shape=(1, 1)),
+        call(make(0), shape=(2, 0)),
+    ],
+    batch=SHIFT_VIEW,
     doc="The same elements in another shape, without a copy.",
-)  # fmt: skip
+)
 permute = primitive(
-    "permute", lambda x, dims: x.transpose(dims),
+    "permute",
+    lambda x, dims: x.transpose(dims),
     lambda x, dims: (tuple(x.shape[d] for d in dims), x.dtype),
     grad=lambda g, dims: permute(g, dims=tuple(sorted(range(len(dims)), key=dims.__getitem__))),
-    view=True, linear=True, samples=lambda make: [call(make(2, 3, 2), dims=(2, 0, 1)), call(make(), dims=())],
+    view=True,
+    linear=True,
+    samples=lambda make: [call(make(2, 3, 2), dims=(2, 0, 1)), call(make(), dims=())],
+    batch=SHIFT_ORDER,
     doc="The dimensions in another order.",
-)  # fmt: skip
+)
 
 
 def _expand(x: Any, *, shape: Shape) -> Any:
@@ -57,11 +71,20 @@ def _expand(x: Any, *, shape: Shape) -> Any:
 
 
 expand = primitive(
-    "expand", _expand, lambda x, shape: (shape, x.dtype),
-    grad=lambda g, x_shape: _sum_to(g, x_shape), view=True, linear=True,
-    samples=lambda make: [call(make(2, 1), shape=(2, 2, 3)), call(make(), shape=(2,)), call(make(1), shape=(0,))],
+    "expand",
+    _expand,
+    lambda x, shape: (shape, x.dtype),
+    grad=lambda g, x_shape: _sum_to(g, x_shape),
+    view=True,
+    linear=True,
+    samples=lambda make: [
+        call(make(2, 1), shape=(2, 2, 3)),
+        call(make(), shape=(2,)),
+        call(make(1), shape=(0,)),
+    ],
+    batch=SHIFT_EXPAND,
     doc="Dimensions of extent 1 repeated without a copy.",
-)  # fmt: skip
+)
 
 
 def _sum_to(g: Tensor, shape: Shape) -> Tensor:
@@ -85,14 +108,22 @@ def slice_shape(shape: Shape, index: tuple[Any, ...]) -> Shape:
 
 
 slice_ = primitive(
-    "slice", lambda x, index: x[(*index, ...)], lambda x, index: (slice_shape(x.shape, index), x.dtype),
+    "slice",
+    lambda x, index: x[(*index, ...)],
+    lambda x, index: (slice_shape(x.shape, index), x.dtype),
     grad=lambda g, x_shape, index: slice_backward(g, shape=x_shape, index=index),
-    view=True, linear=True, samples=lambda make: [
-        call(make(3, 4), index=(slice(0, 3, 2),)), call(make(3, 4), index=(1, None, slice(1, 3))),
-        call(make(3), index=(0,)), call(make(3), index=(slice(1, 1),)), call(make(), index=(None,)),
+    view=True,
+    linear=True,
+    samples=lambda make: [
+        call(make(3, 4), index=(slice(0, 3, 2),)),
+        call(make(3, 4), index=(1, None, slice(1, 3))),
+        call(make(3), index=(0,)),
+        call(make(3), index=(slice(1, 1),)),
+        call(make(), index=(None,)),
     ],
+    batch=SHIFT,
     doc="Basic indexing by integers, slices and None.",
-)  # fmt: skip
+)
 
 
 def _slice_backward(g: Any, *, shape: Shape, index: tuple[Any, ...]) -> Any:
@@ -102,13 +133,19 @@ def _slice_backward(g: Any, *, shape: Shape, index: tuple[Any, ...]) -> Any:
 
 
 slice_backward = primitive(
-    "slice_backward", _slice_backward, lambda g, shape, index: (shape, g.dtype), inputs=("x",),
-    grad=lambda g, index: slice_(g, index=index), linear=True,
+    "slice_backward",
+    _slice_backward,
+    lambda g, shape, index: (shape, g.dtype),
+    inputs=("x",),
+    grad=lambda g, index: slice_(g, index=index),
+    linear=True,
     samples=lambda make: [
-        call(make(2, 4), shape=(3, 4), index=(slice(0, 3, 2),)), call(make(), shape=(3,), index=(1,)),
+        call(make(2, 4), shape=(3, 4), index=(slice(0, 3, 2),)),
+        call(make(), shape=(3,), index=(1,)),
     ],
+    batch=SHIFT,
     doc="Zeros with x in the place that the index names.",
-)  # fmt: skip
+)
 
 
 def _diagonal(x: Any, *, offset: int, dim1: int, dim2: int) -> Any:
@@ -132,6 +169,7 @@ diagonal = primitive(
         call(make(3, 3), offset=0, dim1=0, dim2=1), call(make(2, 3, 2), offset=-1, dim1=2, dim2=1),
         call(make(2, 2), offset=3, dim1=0, dim2=1),
     ],
+    batch=SHIFT,
     doc="The diagonal of two dimensions, as the last dimension.",
 )  # fmt: skip
 
@@ -146,12 +184,14 @@ diagonal_backward = primitive(
     "diagonal_backward", _diagonal_backward, lambda g, shape, **_: (shape, g.dtype),
     grad=lambda g, offset, dim1, dim2: diagonal(g, offset=offset, dim1=dim1, dim2=dim2),
     linear=True, samples=lambda make: [call(make(2), shape=(3, 3), offset=1, dim1=0, dim2=1)],
+    batch=SHIFT,
     doc="Zeros with x on the diagonal.",
 )  # fmt: skip
 
 alias = primitive(
     "alias", lambda x: x, lambda x: (x.shape, x.dtype), grad=lambda g: g, view=True, linear=True,
     samples=lambda make: [call(make(2, 3)), call(make())],
+    batch=SHIFT,
     doc="The tensor itself, as a view.",
 )  # fmt: skip
 
@@ -160,6 +200,7 @@ alias = primitive(
 clone = primitive(
     "clone", lambda x: x.copy(order="C"), lambda x: (x.shape, x.dtype), grad=lambda g: g,
     linear=True, samples=lambda make: [call(make(2, 3)), call(make()), call(make(0))],
+    batch=SHIFT,
     doc="A copy, contiguous in memory.",
 )  # fmt: skip
 
@@ -185,6 +226,7 @@ view_scatter = primitive(
         call(make(2, 3), make(3), chain=((permute, {"dims": (1, 0)}),
                                          (slice_, {"index": (slice(None), 1)}))),
     ],
+    batch=SHIFT,
     doc="x with the part that a chain of view ops names replaced by y.",
 )  # fmt: skip
 
@@ -211,16 +253,33 @@ def _cat_grad(g: Tensor, shapes: tuple[Shape, ...], needs: tuple[bool, ...], dim
 
 
 cat = primitive(
-    "cat", _cat, _cat_shape, inputs=("*xs",), grad=_cat_grad, linear=True,
-    samples=lambda make: [call(make(2, 3), make(1, 3), dim=0), call(make(2, 1), make(2, 0), make(2, 2), dim=1)],
+    "cat",
+    _cat,
+    _cat_shape,
+    inputs=("*xs",),
+    grad=_cat_grad,
+    linear=True,
+    samples=lambda make: [
+        call(make(2, 3), make(1, 3), dim=0),
+        call(make(2, 1), make(2, 0), make(2, 2), dim=1),
+    ],
+    batch=SHIFT,
     doc="Tensors joined along a dimension; all have the same dtype and rank.",
-)  # fmt: skip
+)
 flip = primitive(
-    "flip", lambda x, dims: np.flip(x, dims).copy(order="C"), lambda x, dims: (x.shape, x.dtype),
-    grad=lambda g, dims: flip(g, dims=dims), linear=True,
-    samples=lambda make: [call(make(2, 3), dims=(1,)), call(make(2, 3), dims=(0, 1)), call(make(3), dims=())],
+    "flip",
+    lambda x, dims: np.flip(x, dims).copy(order="C"),
+    lambda x, dims: (x.shape, x.dtype),
+    grad=lambda g, dims: flip(g, dims=dims),
+    linear=True,
+    samples=lambda make: [
+        call(make(2, 3), dims=(1,)),
+        call(make(2, 3), dims=(0, 1)),
+        call(make(3), dims=()),
+    ],
+    batch=SHIFT,
     doc="The order along some dimensions reversed.",
-)  # fmt: skip
+)
 
 
 def _pad_index(shape: Shape, widths: tuple[tuple[int, int], ...]) -> tuple[slice, ...]:
@@ -228,13 +287,20 @@ def _pad_index(shape: Shape, widths: tuple[tuple[int, int], ...]) -> tuple[slice
 
 
 pad = primitive(
-    "constant_pad", lambda x, widths, value: np.pad(x, widths, constant_values=value),
+    "constant_pad",
+    lambda x, widths, value: np.pad(x, widths, constant_values=value),
     lambda x, widths, value: (
-        tuple(n + lo + hi for n, (lo, hi) in zip(x.shape, widths, strict=True)), x.dtype),
+        tuple(n + lo + hi for n, (lo, hi) in zip(x.shape, widths, strict=True)),
+        x.dtype,
+    ),
     grad=lambda g, x_shape, widths: slice_(g, index=_pad_index(x_shape, widths)),
-    samples=lambda make: [call(make(2, 3), widths=((1, 0), (0, 2)), value=1), call(make(2), widths=((0, 0),), value=0)],
+    samples=lambda make: [
+        call(make(2, 3), widths=((1, 0), (0, 2)), value=1),
+        call(make(2), widths=((0, 0),), value=0),
+    ],
+    batch=SHIFT,
     doc="A border of a constant around the tensor; widths are not negative.",
-)  # fmt: skip
+)
 
 # -- shapes as users give them --------------------------------------------------------------------
 
@@ -306,5 +372,3 @@ def broadcast_all(*xs: Tensor) -> list[Tensor]:
     """All tensors expanded to their common shape."""
     shape = broadcast_shapes(*[x._data.shape for x in xs])
     return [expand_to(x, shape) for x in xs]
-
-

@@ -215,4 +215,4 @@ def raise_to(largest: Any, x: Any) -> None:
     if isinstance(largest, Tensor):
         largest.copy_(largest.maximum(x))
     else:
-        np.maximum(largest, x, largest)
+        np.maximum(largest, x, out=largest)

@@ -109,7 +109,9 @@ def test_functions(op: Any) -> None:
                 called = _brief((sample.input, *sample.args)), _brief(sample.kwargs)
                 what = f"{dtype} sample {number} {called}"
                 failures.append(f"{what}:\n{type(error).__name__}: {error}")
-    assert not failures, f"{len(failures)} of {run} differ; the first:\n" + "\n\n".join(failures[:3])
+    assert not failures, f"{len(failures)} of {run} differ; the first:\n" + "\n\n".join(
+        failures[:3]
+    )
 
 
 @pytest.mark.parametrize("op", [p for p in FUNCTIONS if p.values[0].error_inputs_func])
@@ -145,6 +147,15 @@ def _construct(cls: Any, arguments: Any, convert: Any = lambda x: x) -> Any:
     return cls(*convert(arguments.args), **convert(arguments.kwargs))
 
 
+def _leaves(x: Any) -> Any:
+    """Copies of the tensors: some samples are computed from each other."""
+    if isinstance(x, torch.Tensor):
+        return x.detach().clone().requires_grad_(x.requires_grad)
+    if isinstance(x, dict):
+        return {k: _leaves(v) for k, v in x.items()}
+    return type(x)(map(_leaves, x)) if isinstance(x, list | tuple) else x
+
+
 def _module_case(info: Any, ours_cls: Any, training: bool, inputs: Any) -> None:
     theirs = _construct(info.module_cls, inputs.constructor_input).double().train(training)
     try:
@@ -157,7 +168,7 @@ def _module_case(info: Any, ours_cls: Any, training: bool, inputs: Any) -> None:
     ours.load_state_dict({k: to_ng(v.clone()) for k, v in state.items()})
     if inputs.forward_input is None or info.module_cls.__name__ in RANDOM_MODULES:
         return
-    args, kwargs = inputs.forward_input.args, inputs.forward_input.kwargs
+    args, kwargs = _leaves(inputs.forward_input.args), _leaves(inputs.forward_input.kwargs)
     our_args, our_kwargs = to_ng(args), to_ng(kwargs)
     expected = theirs(*args, **kwargs)
     result = ours(*our_args, **our_kwargs)

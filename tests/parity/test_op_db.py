@@ -47,6 +47,8 @@ UNORDERED = {"kthvalue", "median", "mode", "nanmedian", "sort", "topk"}
 ADAPTED: dict[str, Callable[..., Any]] = {
     "where": lambda x, condition, other: ng.where(condition, x, other),
     "einsum": lambda xs, equation: ng.einsum(equation, xs),
+    "polygamma": lambda x, n: ng.polygamma(n, x),
+    "special.polygamma": lambda x, n: ng.special.polygamma(n, x),
 }
 
 
@@ -57,7 +59,7 @@ class Gap:
     op: str
     reason: str
     kind: str = "*"
-    when: Callable[[torch.dtype, Any], bool] = lambda dtype, sample: True
+    when: Callable[[Any, Any], bool] = lambda dtype, sample: True
 
 
 def _format(sample: Any) -> bool:
@@ -71,20 +73,36 @@ GAPS = (
     Gap("asinh", "PyTorch has no derivative of the in-place form", "inplace"),
     Gap("atanh", "PyTorch has no derivative of the in-place form", "inplace"),
     Gap("float_power", "PyTorch refuses float32 in place", "inplace"),
+    Gap("addbmm", "PyTorch resizes an input that is too small", "inplace"),
     # Deliberate.
-    Gap("to", "all copies are contiguous, memory_format has no effect", when=lambda d, s: _format(s)),
+    Gap(
+        "polygamma",
+        "PyTorch's trigamma in single precision is off by 1e-4",
+        when=lambda d, s: d is torch.float32,
+    ),
+    Gap(
+        "histc",
+        "an element on the border of two bins",
+        when=lambda d, s: d is torch.float32 and s.input.numel() == 1,
+    ),
+    Gap("logcumsumexp", "complex: another branch of the logarithm", when=lambda d, s: d.is_complex),
+    Gap(
+        "to", "all copies are contiguous, memory_format has no effect", when=lambda d, s: _format(s)
+    ),
     Gap("double", "memory_format has no effect", when=lambda d, s: _format(s)),
     Gap("cdouble", "memory_format has no effect", when=lambda d, s: _format(s)),
-    Gap("argsort", "the order of equal elements: ours is stable",
-        when=lambda d, s: not d.is_floating_point),
+    Gap(
+        "argsort",
+        "the order of equal elements: ours is stable",
+        when=lambda d, s: not d.is_floating_point,
+    ),
     Gap("logspace", "rounded once, from float64", when=lambda d, s: d is torch.uint8),
     # Not there yet.
     Gap("einsum", "PyTorch widens integers that it sums over", when=lambda d, s: d is torch.uint8),
-    Gap("logaddexp", "complex: another branch of the logarithm",
-        when=lambda d, s: d.is_complex),
+    Gap("logaddexp", "complex: another branch of the logarithm", when=lambda d, s: d.is_complex),
     Gap("norm", "nuclear norms need an SVD", when=lambda d, s: "nuc" in s.args),
     Gap("scatter_reduce", "the gradient of a product with zeros is NaN"),
-)  # fmt: skip
+)
 
 
 def _variants(op: Any) -> Iterator[tuple[str, Any, Any]]:
@@ -170,9 +188,12 @@ def test_samples(op: Any) -> None:
                     known = [g for g in gaps if g.kind in ("*", kind) and g.when(dtype, sample)]
                     gaps.update(known)
                     if not known:
-                        what = f"{kind} {dtype} sample {number} {str(sample.args)[:200]} {sample.kwargs}"
+                        given = f"{str(sample.args)[:200]} {sample.kwargs}"
+                        what = f"{kind} {dtype} sample {number} {given}"
                         failures.append(f"{what}:\n{type(error).__name__}: {error}")
-    assert not failures, f"{len(failures)} of {run} differ; the first:\n" + "\n\n".join(failures[:3])
+    assert not failures, f"{len(failures)} of {run} differ; the first:\n" + "\n\n".join(
+        failures[:3]
+    )
     if ENTRIES[op.name] == 1:  # with several entries, a gap may concern another one
         closed = [g.reason for g, count in gaps.items() if not count]
         assert not closed, f"these gaps are closed, remove them: {closed}"
@@ -181,12 +202,20 @@ def test_samples(op: Any) -> None:
 #: Errors of PyTorch that numbagrad does not raise.
 NO_ERROR = {
     # Writing to an `out` that overlaps an input: ours computes first and stores then.
-    "cat", "gather", "index_select", "kthvalue", "masked_select", "take",
+    "cat",
+    "gather",
+    "index_select",
+    "kthvalue",
+    "masked_select",
+    "take",
     # `out` of another floating dtype is converted.
     "aminmax",
+    # IndexError, where PyTorch's narrow_copy fails an internal check.
+    "narrow_copy",
     # `out` for functions that do not take it.
-    "arange", "complex",
-}  # fmt: skip
+    "arange",
+    "complex",
+}
 
 
 @pytest.mark.parametrize("op", [p for p in COVERED if p.values[0].error_inputs_func])

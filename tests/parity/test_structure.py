@@ -50,12 +50,14 @@ def random_index(rng: random.Random, shape: tuple[int, ...]) -> list[Any]:
     length = rng.choice([1, 2, 3])
     while axis < len(shape) and rng.random() < 0.85:
         n = shape[axis]
-        kind = rng.choice(["int", "slice", "none", "full", "dots", "list", "tensor", "mask", "bool"])
+        kind = rng.choice(
+            ["int", "slice", "none", "full", "dots", "list", "tensor", "mask", "bool"]
+        )
         if kind == "int" and n:
             items.append(rng.randrange(-n, n) if rng.random() < 0.95 else n)
         elif kind == "slice":
-            bounds = [rng.choice([None, rng.randrange(-n - 1, n + 2)]) for _ in range(2)]
-            items.append(slice(*bounds, rng.choice([None, 1, 2, 3])))
+            start, stop = (rng.choice([None, rng.randrange(-n - 1, n + 2)]) for _ in range(2))
+            items.append(slice(start, stop, rng.choice([None, 1, 2, 3])))
         elif kind == "none":
             items.append(None)
             continue
@@ -162,24 +164,51 @@ def test_bad_indices(index):
 # -- shapes: views or copies ----------------------------------------------------------------------
 
 SHAPE_OPS = {
-    "view": lambda x: x.view(-1), "view2": lambda x: x.view(2, -1), "reshape": lambda x: x.reshape(-1),
-    "reshape as is": lambda x: x.reshape(x.shape), "t": lambda x: x.t(), "T": lambda x: x.T,
-    "mT": lambda x: x.mT, "transpose": lambda x: x.transpose(0, -1), "flatten": lambda x: x.flatten(),
-    "flatten1": lambda x: x.flatten(1), "squeeze": lambda x: x.squeeze(),
-    "squeeze0": lambda x: x.squeeze(0), "unsqueeze": lambda x: x.unsqueeze(-1),
-    "expand": lambda x: x.expand(2, *x.shape), "narrow": lambda x: x.narrow(0, 0, 1),
-    "select": lambda x: x.select(-1, 0), "diagonal": lambda x: x.diagonal(),
-    "movedim": lambda x: x.movedim(0, -1), "permute": lambda x: x.permute(tuple(reversed(range(x.ndim)))),
-    "slice": lambda x: x[::2], "index": lambda x: x[[0]], "mask": lambda x: x[x > 0],
-    "contiguous": lambda x: x.contiguous(), "clone": lambda x: x.clone(), "detach": lambda x: x.detach(),
-    "to same": lambda x: x.to(x.dtype), "real": lambda x: x.real, "ravel": lambda x: x.ravel(),
-    "split": lambda x: x.split(1), "chunk": lambda x: x.chunk(2, -1), "unbind": lambda x: x.unbind(),
-    "flip": lambda x: x.flip(0), "roll": lambda x: x.roll(1, 0), "repeat": lambda x: x.repeat(2, 1, 1),
-    "unflatten": lambda x: x.unflatten(0, (1, -1)), "view_as": lambda x: x.view_as(x),
-    "tensor_split": lambda x: x.tensor_split(3), "broadcast_to": lambda x: x.broadcast_to(x.shape),
-    "swapaxes": lambda x: x.swapaxes(0, 1), "unsqueeze0": lambda x: x.unsqueeze(0),
-    "positive": lambda x: +x, "int": lambda x: x[0], "none": lambda x: x[None], "dots": lambda x: x[...],
-}  # fmt: skip
+    "view": lambda x: x.view(-1),
+    "view2": lambda x: x.view(2, -1),
+    "reshape": lambda x: x.reshape(-1),
+    "reshape as is": lambda x: x.reshape(x.shape),
+    "t": lambda x: x.t(),
+    "T": lambda x: x.T,
+    "mT": lambda x: x.mT,
+    "transpose": lambda x: x.transpose(0, -1),
+    "flatten": lambda x: x.flatten(),
+    "flatten1": lambda x: x.flatten(1),
+    "squeeze": lambda x: x.squeeze(),
+    "squeeze0": lambda x: x.squeeze(0),
+    "unsqueeze": lambda x: x.unsqueeze(-1),
+    "expand": lambda x: x.expand(2, *x.shape),
+    "narrow": lambda x: x.narrow(0, 0, 1),
+    "select": lambda x: x.select(-1, 0),
+    "diagonal": lambda x: x.diagonal(),
+    "movedim": lambda x: x.movedim(0, -1),
+    "permute": lambda x: x.permute(tuple(reversed(range(x.ndim)))),
+    "slice": lambda x: x[::2],
+    "index": lambda x: x[[0]],
+    "mask": lambda x: x[x > 0],
+    "contiguous": lambda x: x.contiguous(),
+    "clone": lambda x: x.clone(),
+    "detach": lambda x: x.detach(),
+    "to same": lambda x: x.to(x.dtype),
+    "real": lambda x: x.real,
+    "ravel": lambda x: x.ravel(),
+    "split": lambda x: x.split(1),
+    "chunk": lambda x: x.chunk(2, -1),
+    "unbind": lambda x: x.unbind(),
+    "flip": lambda x: x.flip(0),
+    "roll": lambda x: x.roll(1, 0),
+    "repeat": lambda x: x.repeat(2, 1, 1),
+    "unflatten": lambda x: x.unflatten(0, (1, -1)),
+    "view_as": lambda x: x.view_as(x),
+    "tensor_split": lambda x: x.tensor_split(3),
+    "broadcast_to": lambda x: x.broadcast_to(x.shape),
+    "swapaxes": lambda x: x.swapaxes(0, 1),
+    "unsqueeze0": lambda x: x.unsqueeze(0),
+    "positive": lambda x: +x,
+    "int": lambda x: x[0],
+    "none": lambda x: x[None],
+    "dots": lambda x: x[...],
+}
 
 
 @pytest.mark.parametrize("layout", ["contiguous", "transposed", "sliced", "expanded"])
@@ -203,11 +232,22 @@ def test_views_and_copies(name, layout):
             parts = r if isinstance(r, tuple | list) else (r,)
             facts = []
             for p in parts:
-                shared = bool(p.numel()) and (p.data_ptr() - x.data_ptr()) < x.element_size() * 64 \
-                    and p.data_ptr() >= x.data_ptr() and _shares(m, p, x)  # fmt: skip
+                shared = (
+                    bool(p.numel())
+                    and (p.data_ptr() - x.data_ptr()) < x.element_size() * 64
+                    and p.data_ptr() >= x.data_ptr()
+                    and _shares(m, p, x)
+                )
                 strides = [s for s, n in zip(p.stride(), p.shape) if n > 1] if p.numel() else None
-                facts.append((tuple(p.shape), shared, strides if shared else None,
-                              shared and p.is_contiguous(), p.tolist()))  # fmt: skip
+                facts.append(
+                    (
+                        tuple(p.shape),
+                        shared,
+                        strides if shared else None,
+                        shared and p.is_contiguous(),
+                        p.tolist(),
+                    )
+                )
             outcome.append(facts)
         theirs, ours = outcome
         if isinstance(theirs, type):
@@ -275,7 +315,6 @@ def program_leaf_without_grad_becomes_part(m):
 def program_saved_then_changed(m):
     x = tensor(m, 4, grad=True)
     y = x.exp()
-    z = y * 2  # does not need y
     w = y.sin()  # needs y
     y.add_(1)
     return [w], [x]
@@ -329,14 +368,14 @@ def program_detached_changed(m):
 
 def program_unbind_in_place(m):
     x = tensor(m, 3, 4, grad=True)
-    a, b, c = (x * 1).unbind(0)
+    a, *_ = (x * 1).unbind(0)
     a.mul_(2)
     return [a], [x]
 
 
 def program_split_in_place(m):
     x = tensor(m, 4, 4, grad=True)
-    a, b = (x * 1).split(2)
+    a, _ = (x * 1).split(2)
     a.mul_(2)
     return [a], [x]
 
@@ -455,13 +494,50 @@ def test_versions():
 # -- creation and conversion ----------------------------------------------------------------------
 
 DATA = [
-    1, 1.5, True, 1j, [1, 2], [1, 2.5], [True, False], [True, 2], [1, 1j], [], [[]], [[1, 2], [3, 4]],
-    [[1.0], [2]], (1, 2), range(3), [(1, 2), (3, 4)], [[1, 2], [3]], "a", None, [None], [1, "a"],
-    {}, 2**40, -1, [0.1, float("nan")], float("inf"), np.float32(1.5), np.int8(3), np.bool_(True),
-    np.array([1, 2]), np.array([1.5], np.float32), np.array(2.0), [np.float64(1), np.float64(2)],
-    np.zeros((2, 0)), [np.array([1, 2]), np.array([3, 4])], 2**63, [2**63], np.array(["a"]),
-    np.array([object()]), [[[1]], [[2]]], [[1, [2]]], np.float16(2), np.arange(3, dtype=np.uint8),
-]  # fmt: skip
+    1,
+    1.5,
+    True,
+    1j,
+    [1, 2],
+    [1, 2.5],
+    [True, False],
+    [True, 2],
+    [1, 1j],
+    [],
+    [[]],
+    [[1, 2], [3, 4]],
+    [[1.0], [2]],
+    (1, 2),
+    range(3),
+    [(1, 2), (3, 4)],
+    [[1, 2], [3]],
+    "a",
+    None,
+    [None],
+    [1, "a"],
+    {},
+    2**40,
+    -1,
+    [0.1, float("nan")],
+    float("inf"),
+    np.float32(1.5),
+    np.int8(3),
+    np.bool_(True),
+    np.array([1, 2]),
+    np.array([1.5], np.float32),
+    np.array(2.0),
+    [np.float64(1), np.float64(2)],
+    np.zeros((2, 0)),
+    [np.array([1, 2]), np.array([3, 4])],
+    2**63,
+    [2**63],
+    np.array(["a"]),
+    np.array([object()]),
+    [[[1]], [[2]]],
+    [[1, [2]]],
+    np.float16(2),
+    np.arange(3, dtype=np.uint8),
+]
 
 
 @pytest.mark.parametrize("i", range(len(DATA)))
@@ -485,55 +561,133 @@ def test_data(maker, dtype, i):
 
 
 CREATION = [
-    lambda m: m.zeros(2, 3), lambda m: m.zeros((2, 3)), lambda m: m.zeros([2, 3]), lambda m: m.zeros(()),
-    lambda m: m.zeros(2, dtype=m.int32), lambda m: m.zeros(-1), lambda m: m.zeros(2.5),
-    lambda m: m.zeros("a"), lambda m: m.ones(2, 0), lambda m: m.ones(2, requires_grad=True),
-    lambda m: m.ones(2, dtype=m.int64, requires_grad=True), lambda m: m.full((2,), 1.5),
-    lambda m: m.full((2,), 1), lambda m: m.full((2,), True), lambda m: m.full((2,), 1j),
-    lambda m: m.full((), 3.0, dtype=m.int64), lambda m: m.full((2,), float("nan"), dtype=m.int64),
-    lambda m: m.full((2,), 300, dtype=m.uint8), lambda m: m.eye(3), lambda m: m.eye(2, 3),
-    lambda m: m.eye(0), lambda m: m.eye(-1), lambda m: m.arange(5), lambda m: m.arange(1, 7, 2),
-    lambda m: m.arange(5, 0, -2), lambda m: m.arange(0.0, 1.0, 0.3), lambda m: m.arange(3, dtype=m.int8),
-    lambda m: m.arange(0), lambda m: m.arange(1, 0), lambda m: m.arange(0, 1, 0), lambda m: m.arange(2.5),
-    lambda m: m.linspace(0, 1, 5), lambda m: m.linspace(1, -1, 4, dtype=m.float64),
-    lambda m: m.linspace(0, 1, 1), lambda m: m.linspace(0, 1, 0), lambda m: m.linspace(0, 1, -2),
-    lambda m: m.logspace(0, 2, 3), lambda m: m.zeros_like(m.ones(2, 3, dtype=m.int32)),
-    lambda m: m.ones_like(m.ones(2), dtype=m.bool), lambda m: m.full_like(m.ones(2), 7),
-    lambda m: m.zeros_like([1]), lambda m: m.ones(2).new_zeros(3), lambda m: m.ones(2).new_full((2,), 3),
-    lambda m: m.ones(2, dtype=m.int64).new_tensor([1.5]), lambda m: m.ones(2).new_ones((2, 2)),
-    lambda m: m.scalar_tensor(3), lambda m: m.tril_indices(3, 4), lambda m: m.triu_indices(3, 3, 1),
-    lambda m: m.ones(2).float(), lambda m: m.tensor([1.7, -1.7]).int(), lambda m: m.tensor([0, 2]).bool(),
-    lambda m: m.tensor([300.0]).to(m.uint8), lambda m: m.tensor([-1]).to(m.uint8),
-    lambda m: m.tensor([1.5]).to(m.complex64), lambda m: m.ones(2).type_as(m.ones(1, dtype=m.int8)),
-    lambda m: m.tensor([1 + 2j]).real, lambda m: m.tensor([1 + 2j]).imag, lambda m: m.ones(2).imag,
-    lambda m: m.tensor(3.5).item(), lambda m: m.tensor([3]).item(), lambda m: m.ones(2).item(),
-    lambda m: m.ones(0).item(), lambda m: m.tensor([[1, 2]]).tolist(), lambda m: m.tensor(1.5).tolist(),
-    lambda m: float(m.tensor(2)), lambda m: int(m.tensor(2.7)), lambda m: complex(m.tensor(1.5)),
-    lambda m: bool(m.tensor([0.0])), lambda m: bool(m.ones(2)), lambda m: bool(m.ones(0)),
-    lambda m: [10, 20][m.tensor(1)], lambda m: len(m.ones(3, 2)), lambda m: len(m.tensor(1)),
-    lambda m: [x.item() for x in m.arange(3)], lambda m: list(m.tensor(1)), lambda m: 1 in m.arange(3),
-    lambda m: m.numel(m.ones(2, 3)), lambda m: m.is_tensor(m.ones(1)), lambda m: m.is_tensor(1),
-    lambda m: m.is_floating_point(m.ones(1)), lambda m: m.is_complex(m.ones(1)),
-    lambda m: m.finfo(m.float32).eps, lambda m: m.finfo(m.float16).max, lambda m: m.finfo(m.float64).tiny,
-    lambda m: m.finfo().bits, lambda m: m.finfo(m.int8), lambda m: m.iinfo(m.int8).min,
-    lambda m: m.iinfo(m.uint8).max, lambda m: m.iinfo(m.float32), lambda m: m.ones(2).dim(),
-    lambda m: tuple(m.ones(2, 3).size()), lambda m: m.ones(2, 3).size(-1), lambda m: m.ones(2).size(1),
-    lambda m: m.ones(2, 3).shape.numel(), lambda m: m.ones(2, 3).stride(), lambda m: m.ones(2).element_size(),
-    lambda m: m.ones(2).nbytes, lambda m: m.ones(2, 3)[:, 1:].storage_offset(),
-    lambda m: m.ones(2).is_contiguous(), lambda m: m.ones(2, 3).t().is_contiguous(),
-    lambda m: m.broadcast_shapes((2, 1), (3,)), lambda m: m.broadcast_shapes((2,), (3,)),
-    lambda m: m.equal(m.ones(2), m.ones(2)), lambda m: m.equal(m.ones(2), m.ones(3)),
-    lambda m: m.allclose(m.ones(2), m.ones(2) + 1e-9), lambda m: m.ones(1).__format__(""),
-    lambda m: f"{m.tensor(1.5):.3f}", lambda m: copy.deepcopy(m.ones(2, requires_grad=True)),
-    lambda m: copy.copy(m.ones(2)), lambda m: copy.deepcopy(m.ones(2, requires_grad=True) * 2),
-    lambda m: m.ones(2).numpy().tolist(), lambda m: m.ones(2, requires_grad=True).numpy(),
-    lambda m: m.ones(2) == m.ones(2), lambda m: m.ones(2) == "a", lambda m: m.ones(2) != None,  # noqa: E711
-    lambda m: m.ones(2) + None, lambda m: m.ones(2) + "a", lambda m: [1] + m.ones(2),
-    lambda m: m.from_numpy(np.arange(6).reshape(2, 3)[:, ::-1]), lambda m: m.from_numpy([1]),
-    lambda m: m.from_numpy(np.arange(3).astype(">i4")), lambda m: m.from_numpy(np.array(["a"])),
-    lambda m: m.from_numpy(np.arange(4)[::2]), lambda m: m.from_numpy(np.float64(3)),
-    lambda m: m.tensor([1.0]).requires_grad_().int().requires_grad, lambda m: m.ones(3).sum().shape,
-]  # fmt: skip
+    lambda m: m.zeros(2, 3),
+    lambda m: m.zeros((2, 3)),
+    lambda m: m.zeros([2, 3]),
+    lambda m: m.zeros(()),
+    lambda m: m.zeros(2, dtype=m.int32),
+    lambda m: m.zeros(-1),
+    lambda m: m.zeros(2.5),
+    lambda m: m.zeros("a"),
+    lambda m: m.ones(2, 0),
+    lambda m: m.ones(2, requires_grad=True),
+    lambda m: m.ones(2, dtype=m.int64, requires_grad=True),
+    lambda m: m.full((2,), 1.5),
+    lambda m: m.full((2,), 1),
+    lambda m: m.full((2,), True),
+    lambda m: m.full((2,), 1j),
+    lambda m: m.full((), 3.0, dtype=m.int64),
+    lambda m: m.full((2,), float("nan"), dtype=m.int64),
+    lambda m: m.full((2,), 300, dtype=m.uint8),
+    lambda m: m.eye(3),
+    lambda m: m.eye(2, 3),
+    lambda m: m.eye(0),
+    lambda m: m.eye(-1),
+    lambda m: m.arange(5),
+    lambda m: m.arange(1, 7, 2),
+    lambda m: m.arange(5, 0, -2),
+    lambda m: m.arange(0.0, 1.0, 0.3),
+    lambda m: m.arange(3, dtype=m.int8),
+    lambda m: m.arange(0),
+    lambda m: m.arange(1, 0),
+    lambda m: m.arange(0, 1, 0),
+    lambda m: m.arange(2.5),
+    lambda m: m.linspace(0, 1, 5),
+    lambda m: m.linspace(1, -1, 4, dtype=m.float64),
+    lambda m: m.linspace(0, 1, 1),
+    lambda m: m.linspace(0, 1, 0),
+    lambda m: m.linspace(0, 1, -2),
+    lambda m: m.logspace(0, 2, 3),
+    lambda m: m.zeros_like(m.ones(2, 3, dtype=m.int32)),
+    lambda m: m.ones_like(m.ones(2), dtype=m.bool),
+    lambda m: m.full_like(m.ones(2), 7),
+    lambda m: m.zeros_like([1]),
+    lambda m: m.ones(2).new_zeros(3),
+    lambda m: m.ones(2).new_full((2,), 3),
+    lambda m: m.ones(2, dtype=m.int64).new_tensor([1.5]),
+    lambda m: m.ones(2).new_ones((2, 2)),
+    lambda m: m.scalar_tensor(3),
+    lambda m: m.tril_indices(3, 4),
+    lambda m: m.triu_indices(3, 3, 1),
+    lambda m: m.ones(2).float(),
+    lambda m: m.tensor([1.7, -1.7]).int(),
+    lambda m: m.tensor([0, 2]).bool(),
+    lambda m: m.tensor([300.0]).to(m.uint8),
+    lambda m: m.tensor([-1]).to(m.uint8),
+    lambda m: m.tensor([1.5]).to(m.complex64),
+    lambda m: m.ones(2).type_as(m.ones(1, dtype=m.int8)),
+    lambda m: m.tensor([1 + 2j]).real,
+    lambda m: m.tensor([1 + 2j]).imag,
+    lambda m: m.ones(2).imag,
+    lambda m: m.tensor(3.5).item(),
+    lambda m: m.tensor([3]).item(),
+    lambda m: m.ones(2).item(),
+    lambda m: m.ones(0).item(),
+    lambda m: m.tensor([[1, 2]]).tolist(),
+    lambda m: m.tensor(1.5).tolist(),
+    lambda m: float(m.tensor(2)),
+    lambda m: int(m.tensor(2.7)),
+    lambda m: complex(m.tensor(1.5)),
+    lambda m: bool(m.tensor([0.0])),
+    lambda m: bool(m.ones(2)),
+    lambda m: bool(m.ones(0)),
+    lambda m: [10, 20][m.tensor(1)],
+    lambda m: len(m.ones(3, 2)),
+    lambda m: len(m.tensor(1)),
+    lambda m: [x.item() for x in m.arange(3)],
+    lambda m: list(m.tensor(1)),
+    lambda m: 1 in m.arange(3),
+    lambda m: m.numel(m.ones(2, 3)),
+    lambda m: m.is_tensor(m.ones(1)),
+    lambda m: m.is_tensor(1),
+    lambda m: m.is_floating_point(m.ones(1)),
+    lambda m: m.is_complex(m.ones(1)),
+    lambda m: m.finfo(m.float32).eps,
+    lambda m: m.finfo(m.float16).max,
+    lambda m: m.finfo(m.float64).tiny,
+    lambda m: m.finfo().bits,
+    lambda m: m.finfo(m.int8),
+    lambda m: m.iinfo(m.int8).min,
+    lambda m: m.iinfo(m.uint8).max,
+    lambda m: m.iinfo(m.float32),
+    lambda m: m.ones(2).dim(),
+    lambda m: tuple(m.ones(2, 3).size()),
+    lambda m: m.ones(2, 3).size(-1),
+    lambda m: m.ones(2).size(1),
+    lambda m: m.ones(2, 3).shape.numel(),
+    lambda m: m.ones(2, 3).stride(),
+    lambda m: m.ones(2).element_size(),
+    lambda m: m.ones(2).nbytes,
+    lambda m: m.ones(2, 3)[:, 1:].storage_offset(),
+    lambda m: m.ones(2).is_contiguous(),
+    lambda m: m.ones(2, 3).t().is_contiguous(),
+    lambda m: m.broadcast_shapes((2, 1), (3,)),
+    lambda m: m.broadcast_shapes((2,), (3,)),
+    lambda m: m.equal(m.ones(2), m.ones(2)),
+    lambda m: m.equal(m.ones(2), m.ones(3)),
+    lambda m: m.allclose(m.ones(2), m.ones(2) + 1e-9),
+    lambda m: m.ones(1).__format__(""),
+    lambda m: f"{m.tensor(1.5):.3f}",
+    lambda m: copy.deepcopy(m.ones(2, requires_grad=True)),
+    lambda m: copy.copy(m.ones(2)),
+    lambda m: copy.deepcopy(m.ones(2, requires_grad=True) * 2),
+    lambda m: m.ones(2).numpy().tolist(),
+    lambda m: m.ones(2, requires_grad=True).numpy(),
+    lambda m: m.ones(2) == m.ones(2),
+    lambda m: m.ones(2) == "a",
+    lambda m: m.ones(2) != None,  # noqa: E711
+    lambda m: m.ones(2) + None,
+    lambda m: m.ones(2) + "a",
+    lambda m: [1].__add__(m.ones(2)),
+    lambda m: m.from_numpy(np.arange(6).reshape(2, 3)[:, ::-1]),
+    lambda m: m.from_numpy([1]),
+    lambda m: m.from_numpy(np.arange(3).astype(">i4")),
+    lambda m: m.from_numpy(np.array(["a"])),
+    lambda m: m.from_numpy(np.arange(4)[::2]),
+    lambda m: m.from_numpy(np.float64(3)),
+    lambda m: m.tensor([1.0]).requires_grad_().int().requires_grad,
+    lambda m: m.ones(3).sum().shape,
+]
 
 
 @pytest.mark.parametrize("i", range(len(CREATION)))
@@ -550,11 +704,18 @@ def test_pickle_keeps_data_and_flags():
 @pytest.mark.parametrize("name", ["float32", "float64", "complex128", "int64"])
 def test_default_dtype(name):
     """``set_default_dtype`` decides what Python floats become, or refuses as PyTorch does."""
+
     def program(m):
         m.set_default_dtype(getattr(m, name))
         try:
-            return [m.tensor(1.5), m.ones(2), m.tensor(1j), m.ones(2, dtype=m.int64) / 2,
-                    m.arange(2.0), m.ones(2, dtype=m.int64) * 1.5], []  # fmt: skip
+            return [
+                m.tensor(1.5),
+                m.ones(2),
+                m.tensor(1j),
+                m.ones(2, dtype=m.int64) / 2,
+                m.arange(2.0),
+                m.ones(2, dtype=m.int64) * 1.5,
+            ], []
         finally:
             m.set_default_dtype(m.float32)
 

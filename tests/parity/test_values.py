@@ -26,7 +26,6 @@ SPECIAL_INTS = [0, 1, -1, 2, -2, 3, 7, -7, 100, -100, 127, -128]
 TORCH_DTYPES = list(DTYPES)
 
 
-
 def both(fn: Any, *args: Any) -> None:
     """The same result, or the same type of exception."""
     try:
@@ -116,7 +115,7 @@ def test_powers(dtype):
 # -- promotion ------------------------------------------------------------------------------------
 
 
-def operands(d: torch.dtype) -> list[Any]:
+def operands(d: Any) -> list[Any]:
     """A tensor, a 0-d tensor and a Python number of (the category of) one dtype."""
     if d is torch.bool:
         number: Any = True
@@ -130,8 +129,24 @@ def operands(d: torch.dtype) -> list[Any]:
 PAIRS = list(itertools.product(TORCH_DTYPES, TORCH_DTYPES))
 
 
-@pytest.mark.parametrize("op", ["add", "sub", "mul", "div", "pow", "eq", "maximum", "floor_divide",
-                                "remainder", "bitwise_and", "logical_or", "atan2", "where"])  # fmt: skip
+@pytest.mark.parametrize(
+    "op",
+    [
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "pow",
+        "eq",
+        "maximum",
+        "floor_divide",
+        "remainder",
+        "bitwise_and",
+        "logical_or",
+        "atan2",
+        "where",
+    ],
+)
 def test_promotion_table(op):
     def call(m: Any, a: Any, b: Any) -> Any:
         if op == "where":
@@ -148,7 +163,12 @@ def test_promotion_table(op):
                 if isinstance(error, TypeError):  # PyTorch takes no numbers there, ours does
                     continue
                 half = torch.float16 in (d1, d2)
-                if half or op == "pow" or torch.complex64 in (d1, d2) or torch.complex128 in (d1, d2):
+                if (
+                    half
+                    or op == "pow"
+                    or torch.complex64 in (d1, d2)
+                    or torch.complex128 in (d1, d2)
+                ):
                     continue
                 with pytest.raises(RuntimeError):
                     call(ng, to_ng(a), to_ng(b))
@@ -237,7 +257,15 @@ def test_reductions(name, which):
     # See docs/differences.md: NaN extrema, products with NaN, ties of the full median.
     differs = (which == "nan" and name in ("amax", "amin", "aminmax", "prod")) or (
         name in ("median", "nanmedian") and which in ("ties", "zeros", "broadcast"))  # fmt: skip
-    if which == "bools" and name in ("max", "min", "median", "nanmedian", "amax", "amin", "aminmax"):
+    if which == "bools" and name in (
+        "max",
+        "min",
+        "median",
+        "nanmedian",
+        "amax",
+        "amin",
+        "aminmax",
+    ):
         return
     if which in ("ties", "zeros") and name in ("max", "min", "median", "nanmedian"):
         dims: Any = [()]
@@ -245,22 +273,26 @@ def test_reductions(name, which):
         dims = DIMS
     for args in dims:
         for kwargs in ({}, {"keepdim": True}) if args and name != "count_nonzero" else ({},):
-            if name == "aminmax":
-                if args == (None,):
-                    continue
-                call = (lambda m, x, a=args, k=kwargs: m.aminmax(x, **({"dim": a[0]} if a else {}), **k))
-            elif name == "norm":
-                call = (lambda m, x, a=args, k=kwargs: m.norm(x, 2, *a, **k))
-            else:
-                call = (lambda m, x, a=args, k=kwargs: getattr(m, name)(x, *a, **k))
+            if name == "aminmax" and args == (None,):
+                continue
+
+            def call(m, x, args=args, kwargs=kwargs):
+                if name == "aminmax":
+                    return m.aminmax(x, **({"dim": args[0]} if args else {}), **kwargs)
+                if name == "norm":
+                    return m.norm(x, 2, *args, **kwargs)
+                return getattr(m, name)(x, *args, **kwargs)
+
             if not args and name == "logsumexp":
                 continue
             try:
                 theirs = call(torch, x)
             except Exception as error:
-                if name in ("median", "nanmedian", "argmax", "argmin", "prod") and "dim" in str(error):
+                if name in ("median", "nanmedian", "argmax", "argmin", "prod") and "dim" in str(
+                    error
+                ):
                     continue  # dim=None is not among PyTorch's signatures
-                if isinstance(error, NotImplementedError) or isinstance(error, TypeError):
+                if isinstance(error, NotImplementedError | TypeError):
                     continue
                 with pytest.raises((IndexError, RuntimeError)):
                     call(ng, to_ng(x))
@@ -277,6 +309,16 @@ def test_reductions(name, which):
 UNARY = ["sin", "exp", "tanh", "sigmoid", "abs", "relu", "square", "neg", "sqrt", "log1p"]
 BINARY = ["add", "sub", "mul", "maximum", "minimum", "div", "atan2", "where"]
 SHAPING = ["t", "flip", "cumsum", "sum0", "max1", "cat", "index", "clone", "softplus"]
+
+
+def reshaped(m: Any, name: str, a: Any) -> Any:
+    cases = {
+        "t": lambda: a.t().contiguous().view(3, 4), "flip": lambda: a.flip(0),
+        "cumsum": lambda: a.cumsum(1), "sum0": lambda: a.sum(0), "clone": lambda: a.clone(),
+        "max1": lambda: a.amax(1, keepdim=True), "cat": lambda: m.cat([a[:1], a[1:] * 2]),
+        "index": lambda: a[[2, 0, 0]], "softplus": lambda: m.log1p(m.exp(a.clamp(max=20))),
+    }  # fmt: skip
+    return cases[name]()
 
 
 def program(m: Any, x: Any, y: Any, rng: np.random.Generator) -> Any:
@@ -302,13 +344,7 @@ def program(m: Any, x: Any, y: Any, rng: np.random.Generator) -> Any:
         else:
             name = SHAPING[rng.integers(len(SHAPING))]
             if a.ndim == 2 and tuple(a.shape) == (3, 4):
-                values.append({
-                    "t": lambda: a.t().contiguous().view(3, 4), "flip": lambda: a.flip(0),
-                    "cumsum": lambda: a.cumsum(1), "sum0": lambda: a.sum(0),
-                    "max1": lambda: a.amax(1, keepdim=True), "clone": lambda: a.clone(),
-                    "cat": lambda: m.cat([a[:1], a[1:] * 2]), "index": lambda: a[[2, 0, 0]],
-                    "softplus": lambda: m.log1p(m.exp(a.clamp(max=20))),
-                }[name]())  # fmt: skip
+                values.append(reshaped(m, name, a))
         values[-1] = values[-1].clamp(-50, 50)
     return sum(v.sum() for v in values[3:])
 

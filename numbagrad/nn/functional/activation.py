@@ -121,8 +121,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     x = check_tensor("prelu", input)
     if check_tensor("prelu", weight, "weight", 2).ndim > 1:
         raise RuntimeError(
-            "prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = "
-            f"{weight.ndim}"
+            f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.ndim}"
         )
     if weight.numel() != 1:
         channels = x.shape[1] if x.ndim > 1 else 1

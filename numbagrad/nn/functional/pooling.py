@@ -34,8 +34,8 @@ def _options(
 ) -> tuple[dict[str, Any], tuple[int, ...]]:  # fmt: skip
     """The parameters of the ops, and the padding without what `ceil_mode` adds."""
     kernels = spatial(name, "kernel_size", kernel, rank)
-    empty = stride is None or (not isinstance(stride, int) and len(stride) == 0)
-    strides = kernels if empty else spatial(name, "stride", stride, rank)
+    given = stride if isinstance(stride, int) else tuple(stride or ())
+    strides = kernels if given == () else spatial(name, "stride", given, rank)
     pads = spatial(name, "padding", padding, rank)
     dilations = spatial(name, "dilation", dilation, rank)
     if min(strides) <= 0:

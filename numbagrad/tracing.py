@@ -1,0 +1,545 @@
+"""From a function and the arguments of a call to a :class:`Traced`: its programs, what they read
+besides the arguments, and what they change."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import passes
+from .autograd.engine import run_backward
+from .codegen.program import Executable
+from .codegen.scalar import supported
+from .errors import GraphFreedError
+from .ir.graph import Eqn, Graph, Var
+from .ir.pytree import flatten, unflatten
+from .ir.trace import Trace
+from .modes import thread
+from .ops.view import alias
+from .tape import Edge, gradient_edge, refresh
+from .tensor import INFERENCE, Tensor
+
+_ndarray = np.ndarray
+
+
+class GradOf(NamedTuple):
+    """Refers to the gradient that a leaf has at the time of a call."""
+
+    leaf: int | Tensor
+
+
+Ref = int | Tensor | GradOf
+"""A tensor outside of the program: number of an argument, a closed-over tensor, its gradient."""
+
+
+def find(ref: Any, tensors: list[Tensor]) -> Any:
+    """The tensor that a reference names in a call with these arguments."""
+    if ref.__class__ is int:
+        return tensors[ref]
+    if ref.__class__ is GradOf:
+        return find(ref.leaf, tensors)._grad
+    return ref
+
+
+class Result(NamedTuple):
+    """A tensor of the function's result: a computed value (`owner` is None), a tensor that existed
+    before, or what a chain of view ops makes of one of these."""
+
+    owner: Ref | None
+    index: int = -1
+    chain: tuple[Any, ...] = ()
+    detached: bool = False
+
+
+class Change(NamedTuple):
+    """A tensor outside that gets a value of the program."""
+
+    target: Ref
+    index: int
+    requires_grad: bool
+
+
+class Traced:
+    """One traced signature."""
+
+    def __init__(self) -> None:
+        self.captures: list[Ref] = []
+        self.guards: list[Any] = []  # (shape, strides, dtype, requires_grad) of each capture
+        self.absent: list[tuple[Ref, bool]] = []  # (leaf, whether it has no gradient)
+        self.facts: list[tuple[dict[str, Any], str, Any]] = []
+        self.pinned: list[tuple[int, Tensor]] = []  # arguments that must be these very tensors
+        self.reads: list[Callable[[], Any]] = []
+        self.once = False
+        self.structure: Any = None
+        self.leaves: list[Any] = []  # of the result: a `Result` or the value itself
+        self.requires_grad: list[bool] = []  # of each computed value
+        self.changed: list[Change] = []
+        self.grads: list[tuple[Ref, int | None]] = []
+        self.copied: list[int] = []  # values that must not share their memory
+        self.residuals = 0  # the number of values before them
+        self.owners: list[Any] = []  # of each residual: a Ref, ("value", number), None
+        self.differentiated: list[Ref] = []  # for each gradient
+        self.forward: Executable
+        self.backward: Executable | None = None
+        self.backward_copied: list[int] = []
+        self.higher: Any = None  # the gradient as a compiled function, for double backward
+
+    @property
+    def graph(self) -> Graph:
+        return self.forward.graph
+
+    def misfit(self, tensors: list[Tensor]) -> str:
+        """Why this trace is not valid for a call now: empty if it is."""
+        for ref, guard in zip(self.captures, self.guards):
+            t = find(ref, tensors)
+            data = None if t is None else t._data
+            if data is None or (data.shape, data.strides, data.dtype, t._requires_grad) != guard:
+                return "the shape, dtype or requires_grad of a tensor that it closes over"
+        for leaf, absent in self.absent:
+            if (find(leaf, tensors)._grad is None) != absent:
+                return "whether a tensor has a gradient"
+        for dictionary, key, value in self.facts:
+            now = dictionary.get(key)
+            if now is not value and (isinstance(value, Tensor) or now != value):
+                return f"{key!r}"
+        if any(tensors[i] is not t for i, t in self.pinned):
+            return "which tensors share memory"
+        if self.changed and not self.pinned and self._overlapping(tensors):
+            return "which tensors share memory"
+        return ""
+
+    def _overlapping(self, tensors: list[Tensor]) -> bool:
+        """Whether something changed overlaps an argument: the trace took them for independent."""
+        if not tensors:
+            return False
+        changed = [find(c.target, tensors) for c in self.changed]
+        others = {id(t): t for t in (*changed, *tensors)}
+        owners = {_owner(t._data) for t in others.values()}
+        if len(owners) == len(others):
+            return False
+        return any(
+            a is not b and np.shares_memory(a._data, b._data)
+            for a in changed for b in tensors
+        )  # fmt: skip
+
+
+def _owner(a: Any) -> int:
+    return id(a if a.base is None else a.base)
+
+
+def trace_call(
+    fn: Callable[..., Any], leaves: list[Any], structure: Any, tensors: list[Tensor],
+    pinned: tuple[int, ...] = (),
+) -> Traced:  # fmt: skip
+    """Trace ``fn(*args, **kwargs)``, given as leaves and structure; nothing is changed by it.
+
+    Args:
+        tensors: the distinct tensors among the leaves.
+        pinned: numbers of those that are closed over instead of being arguments: they share
+            memory with others, so views and changes must find each other.
+    """
+    modes = thread.modes
+    before = modes.grad, modes.inference
+    tracing = Trace()
+    modes.trace = tracing
+    try:
+        call = _Call(tracing, tensors, pinned)
+        stand_of = {id(t): s for t, s in zip(tensors, call.stands, strict=True)}
+        args, kwargs = unflatten(
+            structure, [stand_of[id(x)] if isinstance(x, Tensor) else x for x in leaves]
+        )
+        result = fn(*args, **kwargs)
+        del args, kwargs
+        conflicts = call.conflicts()
+        if not conflicts:
+            return call.finish(result)
+    finally:
+        tracing.close()
+        modes.trace = None
+        modes.grad, modes.inference = before
+    if pinned or not any(isinstance(c, int) for pair in conflicts for c in pair):
+        raise RuntimeError(
+            "a compiled function changes a tensor in place that shares memory with another one, "
+            "and neither is a view of the other as far as is known (one came from detach(), "
+            "from_numpy() or the like); pass or close over a clone()"
+        )
+    pins = tuple(sorted({c for pair in conflicts for c in pair if isinstance(c, int)}))
+    return trace_call(fn, leaves, structure, tensors, pins)
+
+
+class _Call:
+    """The trace of one call while it is turned into programs."""
+
+    def __init__(self, tracing: Trace, tensors: list[Tensor], pinned: tuple[int, ...]) -> None:
+        self.tracing = tracing
+        self.tensors = tensors
+        self.pinned = pinned
+        self.origins: list[Edge | None] = []
+        self.stands = [
+            t if i in pinned else self._stand(t) for i, t in enumerate(tensors)
+        ]
+        self.arguments = [i for i in range(len(tensors)) if i not in pinned]
+        self.place = {id(self.stands[i]): i for i in self.arguments}
+        self.initial = [s._data for s in self.stands]
+        self.values: list[Any] = []
+
+    def _stand(self, x: Tensor) -> Tensor:
+        """What the function gets for an argument."""
+        t = self.tracing.new_input(x._data.shape, x._data.dtype)
+        t._requires_grad = x._requires_grad
+        t._grad = x._grad
+        if x._counter is INFERENCE:
+            t._counter = INFERENCE
+        self.origins.append(gradient_edge(t) if x._requires_grad else None)
+        if x._node is not None:  # no leaf: may be changed in place
+            modes = thread.modes
+            grad, modes.grad = modes.grad, True
+            t = alias(t)
+            modes.grad = grad
+            t._view = None
+        return t
+
+    # -- sharing of memory ------------------------------------------------------------------
+
+    def conflicts(self) -> list[tuple[Any, Any]]:
+        """Pairs of tensors (numbers of arguments) that overlap, unknown to the trace, where one
+        is changed."""
+        tracing = self.tracing
+        changed = {id(t) for t, _ in tracing.changed.values()}
+        changed |= {i for i in self.arguments if self.stands[i]._data is not self.initial[i]}
+        if not changed:
+            return []
+        everything: list[tuple[Any, Tensor, Any]] = [
+            (i, self.tensors[i], self.tensors[i]._data) for i in self.arguments
+        ]
+        everything += [
+            (t, t, tracing.before(t))
+            for t, _ in tracing.captures.values()
+            if not tracing.is_made(t)
+        ]
+        everything += [
+            (t, t, s.data) for t, s in tracing.changed.values() if id(s.data) not in tracing.captures
+        ]
+        found = []
+        for (a, s, x), (b, t, y) in combinations(everything, 2):
+            if _owner(x) != _owner(y) or not np.shares_memory(x, y):
+                continue
+            if not {a if isinstance(a, int) else id(a), b if isinstance(b, int) else id(b)} & changed:
+                continue
+            related = not isinstance(a, int) and not isinstance(b, int) and _base(s) is _base(t)
+            if not related:
+                found.append((a, b))
+        return found
+
+    # -- results ----------------------------------------------------------------------------
+
+    def finish(self, result: Any) -> Traced:
+        traced = Traced()
+        tracing = self.tracing
+        leaves, traced.structure = flatten(result)
+        self._results(traced, leaves)
+        roots = [t for t, r in zip(self.computed, traced.requires_grad, strict=True) if r]
+        roots += self._changes(traced)
+        self._gradients_of_leaves(traced)
+        forward = len(tracing.eqns)
+        tangents, gradients = self._differentiate(traced, roots)
+        self._programs(traced, forward, tangents, gradients)
+        traced.reads = [value for value, _ in tracing.reads]
+        traced.facts = tracing.guards
+        traced.once = tracing.once
+        traced.pinned = [(i, self.tensors[i]) for i in self.pinned]
+        return traced
+
+    def _outside(self, t: Tensor) -> Ref | None:
+        """A tensor that exists outside of the trace."""
+        i = self.place.get(id(t))
+        if i is not None:
+            return i
+        if self.tracing.is_made(t):
+            return None
+        return t if id(t) in self.tracing.changed or t._data.__class__ is _ndarray else None
+
+    def _results(self, traced: Traced, leaves: list[Any]) -> None:
+        self.computed: list[Tensor] = []
+        numbers: dict[int, int] = {}
+        traced.leaves = list(leaves)
+        views: list[int] = []
+        for k, r in enumerate(leaves):
+            if not isinstance(r, Tensor):
+                continue
+            owner = self._outside(r)
+            if owner is not None:
+                traced.leaves[k] = Result(owner)
+            elif r._view is not None:
+                views.append(k)
+            else:
+                traced.leaves[k] = self._computed(r, numbers)
+        for k in views:
+            r = leaves[k]
+            view = r._view
+            owner = self._outside(view.base)
+            number = numbers.get(id(view.base), -1)
+            if owner is None and number < 0:
+                refresh(r)
+                traced.leaves[k] = self._computed(r, numbers)
+            else:
+                traced.leaves[k] = Result(owner, number, view.chain, view.is_leaf)
+        traced.requires_grad = [t._requires_grad for t in self.computed]
+
+    def _computed(self, r: Tensor, numbers: dict[int, int]) -> Result:
+        number = numbers.setdefault(id(r), len(self.computed))
+        if number == len(self.computed):
+            self.computed.append(r)
+            self.values.append(self.tracing.atom(r))
+        return Result(None, number)
+
+    def _changes(self, traced: Traced) -> list[Tensor]:
+        """Note what is changed in place; returns the tensors that got a history."""
+        tracing = self.tracing
+        grad_of = self._grad_of()
+        changed: list[tuple[Any, Tensor]] = []
+        for t, state in tracing.changed.values():
+            if t._view is not None and id(t._view.base) in tracing.changed:
+                continue
+            found = tracing.captures.get(id(state.data))
+            atom = tracing.atom(t)
+            if found is None or atom is not found[1]:  # else only views of it were read
+                changed.append((grad_of.get(id(t), t), t))
+        for i in self.arguments:
+            if self.stands[i]._data is not self.initial[i]:
+                changed.append((i, self.stands[i]))
+        roots = []
+        for ref, t in changed:
+            before = tracing.changed.get(id(t))
+            history = t._requires_grad and t._node is not None and (
+                before is None or t._node is not before[1].node)  # fmt: skip
+            if history:
+                roots.append(t)
+                real = find(ref, self.tensors)
+                if real._view is not None:
+                    raise NotImplementedError(
+                        "a compiled function changes a view in place so that a gradient flows "
+                        "through it; pass the view's base and make the view inside, or clone() it"
+                    )
+            traced.changed.append(Change(ref, len(self.values), history))
+            self.values.append(tracing.atom(t))
+        return roots
+
+    def _grad_of(self) -> dict[int, GradOf]:
+        return {
+            id(g): GradOf(self.place.get(id(leaf), leaf))
+            for leaf, g in self.tracing.grads.values()
+            if g is not None
+        }
+
+    def _gradients_of_leaves(self, traced: Traced) -> None:
+        tracing = self.tracing
+        for leaf, before in tracing.grads.values():
+            if tracing.is_made(leaf):
+                continue
+            owner: Ref | None = self._outside(leaf)
+            if owner is None:
+                continue
+            traced.absent.append((owner, before is None))
+            if leaf._grad is before:
+                continue
+            if leaf._grad is None:
+                traced.grads.append((owner, None))
+            else:
+                traced.grads.append((owner, len(self.values)))
+                self.values.append(tracing.atom(leaf._grad))
+
+    # -- the gradient -----------------------------------------------------------------------
+
+    def _differentiate(
+        self, traced: Traced, roots: list[Tensor]
+    ) -> tuple[list[Var], list[Any]]:
+        """Write down the backward pass: the variables of its cotangents, and the gradients."""
+        tracing = self.tracing
+        if not roots:
+            return [], []
+        candidates: list[tuple[Ref, Edge]] = [
+            (i, e) for i, e in zip(self.arguments, self.origins, strict=True) if e is not None
+        ]
+        for t, _ in list(tracing.captures.values()):
+            changed = tracing.changed.get(id(t))
+            requires = t._requires_grad if changed is None else changed[1].requires_grad
+            if requires and not tracing.is_made(t):
+                node, nr = (t._node, t._nr) if changed is None else changed[1][1:3]
+                candidates.append((t, gradient_edge(t) if node is None else (node, nr)))
+        cotangents = [tracing.new_input(o._data.shape, o._data.dtype) for o in roots]
+        tangents = [c._data.var for c in cotangents]
+        if not candidates:
+            return tangents, []
+        hooks = _hidden_hooks([ref for ref, _ in candidates])
+        try:
+            found = self._backward(roots, cotangents, [e for _, e in candidates])
+        finally:
+            for extras, kept in hooks:
+                extras.hooks = kept
+        gradients = []
+        for (owner, _), g in zip(candidates, found, strict=True):
+            if g is not None:
+                traced.differentiated.append(owner)
+                gradients.append(tracing.atom(g))
+        return tangents, gradients
+
+    def _backward(
+        self, roots: list[Tensor], cotangents: list[Tensor], edges: list[Edge]
+    ) -> list[Tensor | None]:
+        try:
+            return run_backward(
+                [gradient_edge(o) for o in roots], cotangents, keep_graph=True,
+                create_graph=False, inputs=edges, accumulate=False,
+            )  # fmt: skip
+        except GraphFreedError:  # the function called backward() on one of them: it is done
+            if len(roots) == 1:
+                return [None] * len(edges)
+        total: list[Tensor | None] = [None] * len(edges)
+        for o, c in zip(roots, cotangents, strict=True):
+            for k, g in enumerate(self._backward([o], [c], edges)):
+                total[k] = g if total[k] is None else total[k] if g is None else total[k] + g
+        return total
+
+    # -- programs ---------------------------------------------------------------------------
+
+    def _programs(
+        self, traced: Traced, forward: int, tangents: list[Var], gradients: list[Any]
+    ) -> None:
+        tracing = self.tracing
+        grad_of = self._grad_of()
+        consts: dict[Var, Any] = {}
+        inputs = list(tracing.inputs[: len(self.arguments)])
+        refs: list[Any] = list(self.arguments)
+        arrays = [self.tensors[i]._data for i in self.arguments]
+        captures = list(tracing.captures.values())[::-1]
+        tracing.captures.clear()
+        while captures:
+            t, v = captures.pop()
+            data = tracing.before(t)
+            # Held by `t` and the argument of getrefcount only: made inside, by an op's rule.
+            if tracing.is_made(t):
+                consts[v] = tracing.first(t)
+            elif sys.getrefcount(t) <= 2 and id(t) not in tracing.changed:
+                consts[v] = data
+            else:
+                inputs.append(v)
+                ref = grad_of.get(id(t), t)
+                refs.append(ref)
+                traced.captures.append(ref)
+                changed = tracing.changed.get(id(t))
+                requires = t._requires_grad if changed is None else changed[1].requires_grad
+                traced.guards.append((v.shape, data.strides, v.dtype, requires))
+                arrays.append(data)
+        for _, v in tracing.reads:
+            inputs.append(v)
+            refs.append(None)
+            arrays.append(np.empty(v.shape, v.dtype))
+        residuals: list[Var] = []
+        first, later = tracing.eqns[:forward], tracing.eqns[forward:]
+        if gradients:
+            again, residuals = _recomputed(first, later, gradients, inputs)
+            backward = passes.run(
+                Graph((*residuals, *tangents), (*again, *later), tuple(gradients), dict(consts))
+            )
+            samples = [np.empty(v.shape, v.dtype) for v in backward.inputs]
+            traced.backward = Executable(backward, samples)
+            borrowed = {*backward.inputs, *backward.consts}
+            traced.backward_copied = _shared(backward, borrowed)
+        traced.residuals = len(self.values)
+        graph = passes.run(Graph(tuple(inputs), tuple(first), (*self.values, *residuals), consts))
+        traced.forward = Executable(graph, arrays)
+        self._ownership(traced, graph, refs)
+
+    def _ownership(self, traced: Traced, graph: Graph, refs: list[Any]) -> None:
+        """Find which values lie in memory that is not theirs alone."""
+        roots = _roots(graph)
+        owner_of: dict[Any, Any] = dict(zip(graph.inputs, refs, strict=True))
+        targets = {_key(c.target) for c in traced.changed}
+        n = traced.residuals
+        kept = Graph(graph.inputs, graph.eqns, graph.outputs[:n], graph.consts)
+        traced.copied = _shared(kept, {*graph.inputs, *graph.consts})
+        for i, a in enumerate(graph.outputs[:n]):
+            if isinstance(a, Var):
+                owner_of.setdefault(roots[a], ("value", i))
+        for i, a in enumerate(graph.outputs[n:], n):
+            owner = owner_of.get(roots[a]) if isinstance(a, Var) else None
+            if owner is not None and _key(owner) in targets:
+                traced.copied.append(i)  # the call overwrites it
+                owner = None
+            if owner.__class__ is tuple and owner[1] >= len(self.computed):
+                owner = None
+            traced.owners.append(owner)
+
+
+def _key(ref: Any) -> Any:
+    return id(ref) if isinstance(ref, Tensor) else (ref.__class__, *map(_key, ref)) if isinstance(
+        ref, tuple) else (int, ref)  # fmt: skip
+
+
+def _base(t: Tensor) -> Tensor:
+    return t if t._view is None else t._view.base
+
+
+def _hidden_hooks(refs: list[Any]) -> list[tuple[Any, Any]]:
+    """Take the hooks off closed-over leaves: they run when the gradient arrives there."""
+    hidden = []
+    for t in refs:
+        if isinstance(t, Tensor) and t._extras is not None and t._extras.hooks:
+            hidden.append((t._extras, t._extras.hooks))
+            t._extras.hooks = None
+    return hidden
+
+
+def _roots(graph: Graph) -> dict[Var, Var]:
+    """For each variable the one whose memory it shares."""
+    roots = {v: v for v in (*graph.inputs, *graph.consts)}
+    for e in graph.eqns:
+        for v in e.outputs:
+            source = e.inputs[0] if e.inputs else None
+            roots[v] = roots[source] if e.op.view and isinstance(source, Var) else v
+    return roots
+
+
+def _shared(graph: Graph, borrowed: set[Var]) -> list[int]:
+    """Which outputs lie in borrowed memory, or in that of an earlier output."""
+    roots = _roots(graph)
+    taken = set(borrowed)
+    shared = []
+    for i, a in enumerate(graph.outputs):
+        if isinstance(a, Var):
+            if roots[a] in taken:
+                shared.append(i)
+            taken.add(roots[a])
+    return shared
+
+
+def _recomputed(
+    forward: list[Eqn], backward: list[Eqn], gradients: list[Any], inputs: list[Var]
+) -> tuple[list[Eqn], list[Var]]:
+    """What of the forward pass the backward pass computes again, and what it reads of it.
+
+    Pointwise values and views are computed again from what they are made of: storing and
+    reading one costs more time than most functions, and all of the memory.
+    """
+    producer = {v: e for e in forward for v in e.outputs}
+    known = {*producer, *inputs}
+    stack = [a for e in backward for a in e.inputs if isinstance(a, Var)]
+    stack += [a for a in gradients if isinstance(a, Var)]
+    again: set[int] = set()
+    residuals: dict[Var, None] = {}
+    while stack:
+        v = stack.pop()
+        if v not in known:
+            continue
+        e = producer.get(v)
+        if e is None or not (e.op.view or supported(e)):
+            residuals[v] = None
+        elif id(e) not in again:
+            again.add(id(e))
+            stack += [a for a in e.inputs if isinstance(a, Var)]
+    return [e for e in forward if id(e) in again], list(residuals)

@@ -1,0 +1,1 @@
+"""Function transforms on the interpreter stack; public as :mod:`numbagrad.func`."""

@@ -1,0 +1,352 @@
+"""Forward mode: an interpreter that carries a tangent along with each value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..autograd.api import grad as autograd_grad
+from ..dispatch import bind
+from ..ir.pytree import flatten, tree_map, unflatten
+from ..modes import thread
+from ..ops.elementwise import add, to_dtype
+from ..ops.view import expand_to
+from ..tape import refresh
+from ..tensor import Tensor, version_counter, wrap
+from .levels import Level, LevelTracer, TransformInput, enter, leave, recorded_below
+from .vjp import Argnums, replaced, select, split_aux
+
+_ndarray = np.ndarray
+
+
+class DualTracer(LevelTracer):
+    """A value and its tangent, tensors of the level below; no tangent stands for zeros."""
+
+    __slots__ = ("primal", "tangent")
+
+    def __init__(self, interpreter: Dual, primal: Tensor, tangent: Tensor | None) -> None:
+        self.interpreter = interpreter
+        self.primal = primal
+        self.tangent = tangent
+        self.shape = tuple(primal._data.shape)
+        self.dtype = primal._data.dtype
+
+    def contents(self) -> tuple[Tensor, ...]:
+        return (self.primal,) if self.tangent is None else (self.primal, self.tangent)
+
+
+class Dual(Level):
+    """The interpreter of one `jvp`."""
+
+    name = "jvp"
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: Tensors from outside, or made inside, that were changed to tensors of this level.
+        self._lifted: dict[int, tuple[Tensor, Any]] = {}
+
+    def lift(self, target: Tensor) -> None:
+        self._lifted.setdefault(id(target), (target, target._data))
+
+    def __exit__(self, *exc: object) -> None:
+        # What the function changed keeps the values; the tangents end here.
+        for target, before in self._lifted.values():
+            if not self.owns(target):
+                continue
+            primal = target._data.primal
+            if before.__class__ is _ndarray and primal._data.__class__ is _ndarray:
+                np.copyto(before, primal._data)
+                target._data = before
+            else:
+                target._data = primal._data
+            target._node, target._nr = primal._node, primal._nr
+            target._requires_grad = primal._requires_grad
+        super().__exit__(*exc)
+
+    def concrete(self, t: Tensor, what: str) -> Tensor:
+        return t._data.primal
+
+    def apply(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        primals: list[Any] = []
+        tangents: list[Tensor | None] = []
+        for a in args:
+            if self.owns(a):
+                primals.append(a._data.primal)
+                tangents.append(a._data.tangent)
+            else:
+                primals.append(a)
+                tangents.append(None)
+        out, tangent = push(op, primals, tangents, params)
+        if isinstance(out, tuple):
+            return tuple(DualTracer(self, o, t) for o, t in zip(out, tangent, strict=True))
+        return DualTracer(self, out, tangent)
+
+
+# -- one op ---------------------------------------------------------------------------------------
+
+
+def push(
+    op: Any, primals: Sequence[Any], tangents: Sequence[Tensor | None], params: dict[str, Any]
+) -> tuple[Any, Any]:
+    """The result of an op and its tangent; two tuples for several results."""
+    mask = op.differentiable_mask
+    tangents = [
+        t if mask is None or mask >> i & 1 else None for i, t in enumerate(tangents)
+    ]
+    if op.rules is None or all(t is None for t in tangents):
+        out = bind(op, tuple(primals), params)
+        return out, (None,) * len(out) if isinstance(out, tuple) else None
+    real = all(x._data.dtype.kind != "c" for x in primals if isinstance(x, Tensor))
+    if op.jvp is None and not (op.expr is not None and real) and not op.linear and not op.multilinear:
+        return _transposed_twice(op, primals, tangents, params)
+    out = bind(op, tuple(primals), params)
+    if not isinstance(out, tuple) and out._data.dtype.kind not in "fc":
+        return out, None
+    if op.jvp is not None:
+        tangent = op.jvp(primals, tangents, out, **params)
+    elif op.expr is not None and real:
+        tangent = _pointwise(op, primals, tangents, out)
+    elif op.linear:
+        tangent = bind(op, tuple(_linear_inputs(op, primals, tangents)), params)
+    else:
+        tangent = _multilinear(op, primals, tangents, params)
+    if isinstance(out, tuple) or tangent is None:
+        return out, tangent
+    return out, expand_to(to_dtype(tangent, out._data.dtype), tuple(out._data.shape))
+
+
+def _pointwise(
+    op: Any, primals: Sequence[Any], tangents: Sequence[Tensor | None], out: Tensor
+) -> Tensor | None:
+    """The Jacobian of a pointwise op is diagonal: the gradient rule applied to the tangent."""
+    named = dict(zip(op.inputs, primals, strict=True))
+    named["out"] = out
+    total = None
+    for rule, wanted, t in zip(op.rules, op._wants, tangents, strict=True):
+        if t is None or rule is None:
+            continue
+        named["g"] = to_dtype(t, out._data.dtype)
+        term = rule(*[named[n] for n in wanted])
+        total = term if total is None else add(total, term)
+    return total
+
+
+def _linear_inputs(
+    op: Any, primals: Sequence[Any], tangents: Sequence[Tensor | None]
+) -> list[Any]:
+    mask = op.differentiable_mask
+    inputs = []
+    for i, (x, t) in enumerate(zip(primals, tangents, strict=True)):
+        if t is not None:
+            inputs.append(t)
+        elif isinstance(x, Tensor) and (mask is None or mask >> i & 1):
+            inputs.append(zeros_like(x))
+        else:
+            inputs.append(x)  # an index
+    return inputs
+
+
+def _multilinear(
+    op: Any, primals: Sequence[Any], tangents: Sequence[Tensor | None], params: dict[str, Any]
+) -> Tensor | None:
+    """The product rule."""
+    total = None
+    for i, t in enumerate(tangents):
+        if t is None:
+            continue
+        term = bind(op, (*primals[:i], t, *primals[i + 1 :]), params)
+        total = term if total is None else add(total, term)
+    return total
+
+
+def zeros_like(x: Tensor) -> Tensor:
+    return wrap(np.zeros(x._data.shape, x._data.dtype))
+
+
+def _transposed_twice(
+    op: Any, primals: Sequence[Any], tangents: Sequence[Tensor | None], params: dict[str, Any]
+) -> tuple[Any, Any]:
+    """Forward by reverse: u -> vjp(u) is linear, and its transpose is the derivative.
+
+    As each transposition is one of real vector spaces, this is right for complex values as well.
+    """
+    modes = thread.modes
+    before = modes.grad, modes.inference
+    outer = before[0] and not before[1]
+    modes.grad, modes.inference = True, False
+    try:
+        inputs = [
+            x if t is None else enter(x, outer) for x, t in zip(primals, tangents, strict=True)
+        ]
+        result = bind(op, tuple(inputs), params)
+        outs = result if isinstance(result, tuple) else (result,)
+        used = [o for o in outs if o._requires_grad and o._data.dtype.kind in "fc"]
+        directions = [t for t in tangents if t is not None]
+        wanted = [x for x, t in zip(inputs, tangents, strict=True) if t is not None]
+        pushed = _second_transpose(used, wanted, directions, outer)
+    finally:
+        modes.grad, modes.inference = before
+    for x, t in zip(inputs, tangents, strict=True):
+        if t is not None:
+            assert isinstance(x._node, TransformInput)
+            x._node.active = False
+    found = iter(pushed)
+    tangents_out = [next(found) if any(o is u for u in used) else None for o in outs]
+    results = tuple(map(leave, outs))
+    tangent = tuple(None if t is None else leave(t) for t in tangents_out)
+    return (results, tangent) if isinstance(result, tuple) else (results[0], tangent[0])
+
+
+def _second_transpose(
+    outs: list[Tensor], inputs: list[Tensor], tangents: list[Tensor], outer: bool
+) -> list[Tensor | None]:
+    if not outs:
+        return []
+    starts = [enter(zeros_like(o)) for o in outs]
+    pulled: Any = autograd_grad(outs, inputs, starts, create_graph=True, allow_unused=True)
+    pairs = [
+        (p, t)
+        for p, t in zip(pulled, tangents, strict=True)
+        if p is not None and p._requires_grad
+    ]
+    if not pairs:
+        return [None] * len(outs)
+    again = outer and any(
+        x._requires_grad or recorded_below(x) for x in [*tangents, *(p for p, _ in pairs)]
+    )
+    found: Any = autograd_grad(
+        [p for p, _ in pairs], starts, [to_dtype(t, p._data.dtype) for p, t in pairs],
+        create_graph=again, allow_unused=True,
+    )  # fmt: skip
+    for s in starts:
+        assert isinstance(s._node, TransformInput)
+        s._node.active = False
+    return list(found)
+
+
+# -- a function -----------------------------------------------------------------------------------
+
+
+def _check_pairs(primals: Sequence[Any], tangents: Sequence[Any]) -> None:
+    for i, (x, t) in enumerate(zip(primals, tangents, strict=True)):
+        for what, value in (("primals", x), ("tangents", t)):
+            if not isinstance(value, Tensor):
+                raise RuntimeError(
+                    f"jvp(f, primals, tangents): Expected {what} to only contain Tensors, got "
+                    f"{type(value)}"
+                )
+        if x._data.shape != t._data.shape:
+            raise RuntimeError(
+                f"jvp(f, primals, tangents): Expected tangent {i} to have the shape of its primal, "
+                f"but got {tuple(t.shape)} for a primal of shape {tuple(x.shape)}"
+            )
+        if x._data.dtype.kind not in "fc" or x._data.dtype is not t._data.dtype:
+            raise RuntimeError(
+                "jvp(f, primals, tangents): Expected primals and tangents of one floating-point or "
+                f"complex dtype, but primal {i} is of {x.dtype} and its tangent of {t.dtype}"
+            )
+
+
+def dual(level: Dual, x: Tensor, t: Tensor | None) -> Tensor:
+    """The tensor of the level for a value and its tangent."""
+    if x._view is not None:
+        refresh(x)
+    stand = wrap(DualTracer(level, x, t))
+    return stand
+
+
+def jvp_of(
+    func: Callable[..., Any], args: tuple[Any, ...], tangents: Any, argnums: Argnums,
+    has_aux: bool, strict: bool = False,
+) -> tuple[Any, Any, Any]:  # fmt: skip
+    """(output, tangents of the output, aux)."""
+    where = "jvp(f, primals, tangents)"
+    leaves, structure = flatten(select(args, argnums))
+    flat, given = flatten(tangents)
+    if given != structure:
+        raise RuntimeError(
+            f"{where}: Expected primals and tangents to have the same python structure. For "
+            "example, if primals is a tuple of 3 tensors, tangents also must be. Got primals with "
+            f"structure {structure} and tangents with structure {given}"
+        )
+    if not leaves:
+        raise RuntimeError(f"{where}: Expected primals to contain at least one Tensor.")
+    _check_pairs(leaves, flat)
+    with Dual() as level:
+        stands = [dual(level, x, t) for x, t in zip(leaves, flat, strict=True)]
+        result = func(*replaced(args, argnums, unflatten(structure, stands)))
+        aux = None
+        if has_aux:
+            result, aux = split_aux(result, where)
+            aux = tree_map(lambda x: _primal(level, x), aux)
+        outs, out_structure = flatten(result)
+        if not outs:
+            raise RuntimeError(
+                f"{where}: Expected f to be a function that has non-empty output (got output = "
+                f"{result})"
+            )
+        for o in outs:
+            if not isinstance(o, Tensor):
+                raise RuntimeError(
+                    f"{where}: expected f(*args) to return only tensors, got unsupported type "
+                    f"{type(o)}"
+                )
+        out = [_primal(level, o) for o in outs]
+        out_tangents = [_tangent(level, o, strict) for o in outs]
+    return unflatten(out_structure, out), unflatten(out_structure, out_tangents), aux
+
+
+def _primal(level: Dual, x: Any) -> Any:
+    if not isinstance(x, Tensor):
+        return x
+    return leave(x._data.primal if level.owns(x) else x)
+
+
+def _tangent(level: Dual, x: Tensor, strict: bool) -> Tensor:
+    t = x._data.tangent if level.owns(x) else None
+    if t is None:
+        if strict:
+            raise RuntimeError(
+                "jvp(f, primals, tangents, strict=True): The output of f is independent of the "
+                "inputs. This is not allowed with strict=True."
+            )
+        return zeros_like(x)
+    return leave(t)
+
+
+def jvp(
+    func: Callable[..., Any],
+    primals: tuple[Any, ...],
+    tangents: tuple[Any, ...],
+    *,
+    strict: bool = False,
+    has_aux: bool = False,
+) -> Any:
+    """The value of `func` and its derivative in the direction of `tangents`, in one forward pass.
+
+    Args:
+        primals: the positional arguments, a tuple of pytrees of tensors.
+        tangents: the direction, in the structure, shapes and dtypes of `primals`.
+        strict: raise if an output does not depend on the inputs, instead of a tangent of zeros.
+        has_aux: `func` returns (output, aux), and aux is not differentiated.
+
+    Returns:
+        ``(output, tangent)``, or ``(output, tangent, aux)``.
+
+    Raises:
+        RuntimeError: primals is no tuple, or tangents do not fit.
+
+    >>> import numbagrad as ng
+    >>> ng.func.jvp(ng.sin, (ng.tensor(0.0),), (ng.tensor(2.0),))
+    (tensor(0.), tensor(2.))
+    """
+    if not isinstance(primals, tuple):
+        raise RuntimeError(
+            "jvp(f, primals, tangents): Expected primals to be a tuple. E.g. it should be valid to "
+            "call f(*primals)."
+        )
+    argnums = tuple(range(len(primals)))
+    output, tangent, aux = jvp_of(func, primals, tangents, argnums, has_aux, strict)
+    return (output, tangent, aux) if has_aux else (output, tangent)
