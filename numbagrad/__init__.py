@@ -52,12 +52,15 @@ tensor = creation.tensor  # not the submodule of that name
 
 # Loaded when first used: `import numbagrad` costs little more than `import numpy`.
 _LAZY = {
+    "func": "func",
     "nn": "nn",
     "optim": "optim",
     "special": "special",
     "save": "serialization",
     "load": "serialization",
     "compile": "compiled",
+    "utils": "utils",
+    "vmap": "func",
     "get_num_threads": "runtime.threads",
     "set_num_threads": "runtime.threads",
 }

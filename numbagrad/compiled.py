@@ -129,7 +129,7 @@ class Compiled:
                         reason = entries[0].misfit(tensors)
                     traced = trace_call(self.fn, leaves, structure, tensors)
                     self._remember(key, traced, reason)
-        elif self.effects:
+        else:
             self._fast = _fast_path(traced, args, kwargs)
         return self._run(traced, tensors, args, kwargs)
 
@@ -197,10 +197,10 @@ class Compiled:
         inference = thread.modes.inference
         results = [_wrap(np.asarray(v), inference) for v in values[: len(traced.requires_grad)]]
         node = None
-        if traced.backward is not None and self.effects:
+        if traced.backward is not None:
             node = self._node(traced, tensors, values, reads, args, kwargs)
         if self.effects:
-            self._write_back(traced, tensors, values, node)
+            self._write_back(traced, tensors, values)
         if node is not None:
             self._record(traced, node, results, tensors)
         leaves = [
@@ -208,9 +208,7 @@ class Compiled:
         ]
         return unflatten(traced.structure, leaves)
 
-    def _write_back(
-        self, traced: Traced, tensors: list[Tensor], values: list[Any], node: Any
-    ) -> None:
+    def _write_back(self, traced: Traced, tensors: list[Tensor], values: list[Any]) -> None:
         for target, i, _ in traced.changed:
             t = find(target, tensors)
             np.copyto(t._data, values[i])
@@ -242,8 +240,9 @@ class Compiled:
         tensors: list[Tensor],
     ) -> None:  # fmt: skip
         outs = [t for t, r in zip(results, traced.requires_grad, strict=True) if r]
-        outs += [find(c.target, tensors) for c in traced.changed if c.requires_grad]
-        node.n_outputs = len(outs)
+        node.n_outputs = len(outs) + sum(c.requires_grad for c in traced.changed)
+        if self.effects:
+            outs += [find(c.target, tensors) for c in traced.changed if c.requires_grad]
         for nr, t in enumerate(outs):
             t._node, t._nr, t._requires_grad = node, nr, True
         node.owners = []

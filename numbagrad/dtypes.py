@@ -76,7 +76,7 @@ class dtype:
         self.is_complex = kind == "c"
 
     @property
-    def is_signed(self) -> bool:
+    def is_signed(self) -> builtins.bool:
         return self.np.kind in "ifc"
 
     def to_real(self) -> dtype:

@@ -94,6 +94,18 @@ def keep_original(target: Tensor, value: Tensor, since: int) -> None:
         stack.extend(e[0] for e in node.edges if e is not None)
 
 
+def snapshots(target: Tensor, args: Sequence[Any]) -> list[Any]:
+    """The arguments with a copy in place of `target`, which is about to be overwritten.
+
+    Hooks on saved tensors may keep what they are given, where :func:`keep_original` cannot see it.
+    """
+    refresh(target)
+    data = target._data
+    copy = wrap(data.copy() if data.__class__ is _ndarray else data, target._requires_grad)
+    copy._node, copy._nr = target._node, target._nr
+    return [copy if a is target else a for a in args]
+
+
 def check_cast(source: np.dtype[Any], target: np.dtype[Any]) -> None:
     """Storing may round, but not drop to a lower category (float into an int tensor)."""
     if dtypes._CATEGORY[source.kind] > dtypes._CATEGORY[target.kind]:

@@ -275,12 +275,11 @@ def _recorded(node: Node, args: tuple[Any, ...], outs: Any) -> None:
     for k, (is_output, i) in enumerate(node.op.residuals(node.mask)):
         if node.counters[k] is None:
             continue
+        hooks = modes.saved_hooks[-1]
         if is_output:
-            t = outs[i] if outs.__class__ is tuple else outs
+            node.saved[k] = Packed(hooks, outs[i] if outs.__class__ is tuple else outs, None, i)
         else:
-            t = args[i]
-        edge = None if is_output else node.edges[i]
-        node.saved[k] = Packed(modes.saved_hooks[-1], t, edge, i if is_output else None)
+            node.saved[k] = Packed(hooks, args[i], node.edges[i], None)
         node.counters[k] = None
 
 

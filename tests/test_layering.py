@@ -30,12 +30,13 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("ir",),
     ("passes",),
     ("ops.registry",),
-    ("ops.elementwise", "ops.view", "ops.reduction", "ops.linalg", "ops.random"),
+    ("ops.batching", "ops.elementwise", "ops.view", "ops.reduction", "ops.linalg", "ops.random"),
     ("inplace",),
     ("ops.export",),
     ("ops", "creation", "conversion", "inspection", "printing", "random", "special"),
+    ("transforms.levels", "transforms.vmap"),
     ("autograd",),
-    ("transforms", "compiled", "extend"),
+    ("transforms", "func", "compiled", "extend"),
     ("nn", "optim", "serialization", "utils", "serve"),
     ("",),  # the package itself
 )

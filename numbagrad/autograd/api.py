@@ -37,10 +37,13 @@ def _root_gradients(outputs: tuple[Root, ...], grads: Sequence[Any]) -> list[Ten
             f"got {len(outputs)} tensors and {len(grads)} gradients; give one gradient (or None) "
             "for each tensor"
         )
-    return [
+    result = [
         _implicit_gradient(i, t) if g is None else _checked_gradient(i, t, g)
         for i, (t, g) in enumerate(zip(outputs, grads, strict=True))
     ]
+    if thread.modes.trace is not None:
+        result = [alias(g) for g in result]  # all of the backward pass belongs to the trace
+    return result
 
 
 def _meta(t: Root) -> Any:
@@ -214,7 +217,7 @@ def grad(
     grads = [None] * len(outs) if grad_outputs is None else list(_tuple(grad_outputs))
     keep = create_graph if retain_graph is None else retain_graph
     if is_grads_batched:
-        return _batched(outs, ins, grads, create_graph, allow, materialize_grads)
+        return _batched(outs, ins, grads, keep, create_graph, allow, materialize_grads)
     edges = _root_edges(outs)
     starts = _root_gradients(outs, grads)
     for i, t in enumerate(ins):
@@ -251,20 +254,23 @@ def grad(
 
 
 def _batched(
-    outs: tuple[Tensor, ...], ins: tuple[Tensor, ...], grads: list[Any],
+    outs: tuple[Tensor, ...], ins: tuple[Tensor, ...], grads: list[Any], keep: bool,
     create_graph: bool, allow: bool, materialize: bool,
 ) -> tuple[Tensor, ...]:  # fmt: skip
-    """One backward pass per cotangent of the batch, stacked."""
-    from ..ops.shape import stack
+    """One backward pass, mapped over the cotangents of the batch."""
+    from ..transforms.vmap import vmap
 
-    batch = next(g.shape[0] for g in grads if g is not None)
-    rows = [
-        grad(outs, ins, [None if g is None else g[i] for g in grads], True, create_graph, allow,
-             False, materialize)
-        for i in range(batch)
-    ]  # fmt: skip
-    columns: Any = zip(*rows, strict=True)  # a column holds None if an unused input is allowed
-    result: Any = tuple(None if c[0] is None else stack(c) for c in columns)
+    used: list[bool] = []
+
+    def one(*rows: Tensor) -> tuple[Tensor, ...]:
+        it = iter(rows)
+        row = [None if g is None else next(it) for g in grads]
+        found: Any = grad(outs, ins, row, keep, create_graph, allow, False, materialize)
+        used[:] = [f is not None for f in found]
+        return tuple(f for f in found if f is not None)
+
+    stacked = iter(vmap(one)(*[g for g in grads if g is not None]))
+    result: Any = tuple(next(stacked) if u else None for u in used)
     return result
 
 

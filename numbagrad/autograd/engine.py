@@ -17,8 +17,8 @@ import numpy as np
 
 from ..inplace import assign
 from ..modes import thread
-from ..ops.reduction import sum_to
 from ..ops.elementwise import add, to_dtype
+from ..ops.reduction import sum_to
 from ..tape import AccumulateGrad, Edge, Hooks, Node, OpNode, next_sequence
 from ..tensor import Tensor, wrap
 

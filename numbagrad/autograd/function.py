@@ -43,7 +43,7 @@ class _Saved:
     the node to this.
     """
 
-    __slots__ = ("counter", "data", "own", "original", "version")
+    __slots__ = ("counter", "data", "original", "own", "version")
 
     def __init__(self, t: Tensor, node: Node) -> None:
         if t._counter is INFERENCE:

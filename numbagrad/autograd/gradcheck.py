@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..dtypes import real_of
 from ..tensor import Tensor, wrap
 from .api import grad
 
@@ -338,7 +339,7 @@ def _differentiable(x: Any) -> bool:
 def _parts(x: Array) -> Array:
     """All elements as one real vector, complex ones as two."""
     flat = np.ascontiguousarray(x).reshape(-1)
-    return flat.view(flat.real.dtype) if flat.dtype.kind == "c" else flat
+    return flat.view(real_of(x.dtype)) if x.dtype.kind == "c" else flat
 
 
 def _random(rng: np.random.Generator, like: Array, strided: bool = False) -> Array:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ..ir.graph import FUSED, Eqn, Graph, Var, type_name
+from ..modes import thread
 from ..runtime import blas, compiler, memory
 from ..runtime import layout as at
 from ..runtime.executor import Binding, Guard, Program, Step
@@ -407,7 +408,8 @@ class Executable:
                 step.run(tuple(slots))
                 continue
             e = step.eqn
-            result = e.op.evaluate(*[self._array(a, slots) for a in e.inputs], **e.params)
+            arrays = [self._array(a, slots) for a in e.inputs]
+            result = thread.modes.quietly(e.op.evaluate, *arrays, **e.params)
             results = result if isinstance(result, tuple) else (result,)
             for b, r in zip(step.outputs, results):
                 slots[self._slot[b]] = np.asarray(r, order="C")
@@ -422,6 +424,8 @@ class Executable:
         if not isinstance(a, Var):
             return a
         place = self._places[a]
+        if 0 in place.shape:
+            return np.empty(place.shape, a.dtype)
         buffer = self.buffers[place.buffer]
         if buffer.kind == "arena":
             base = np.ndarray(buffer.shape, buffer.dtype, slots[self._arena_slot], buffer.index)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
 from .. import dtypes
-from ..modes import no_grad
+from ..modes import no_grad, thread
 from ..tape import RemovableHandle
 from ..tensor import Tensor
 from . import state_dict as _state
@@ -460,9 +460,18 @@ class Module:
     # -- calls and hooks --------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if thread.modes.trace is not None:
+            self._guard(thread.modes.trace)
         if not self._forward_hooks and not self._forward_pre_hooks:
             return self.forward(*args, **kwargs)
         return self._call_with_hooks(args, kwargs)
+
+    def _guard(self, trace: Any) -> None:
+        """A compiled function depends on the mode and on which tensors the parameters are."""
+        trace.guard(self.__dict__, "training")
+        for registered in (self._parameters, self._buffers):
+            for name in registered:
+                trace.guard(registered, name)
 
     def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         result = None

@@ -236,6 +236,28 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     return _index_put_(V.clone(x), (mask,), first)
 
 
+# -- the copying twins of views -------------------------------------------------------------------
+
+
+def _publish_copy(name: str) -> None:
+    view = getattr(Tensor, name)
+
+    def copying(input: Tensor, *args: Any, **kwargs: Any) -> Any:
+        r = view(check_tensor(f"{name}_copy", input), *args, **kwargs)
+        return tuple(V.clone(p) for p in r) if isinstance(r, tuple) else V.clone(r)
+
+    copying.__doc__ = f"A copy of what `{name}` gives as a view."
+    public(f"{name}_copy", method=False, out=True)(copying)
+
+
+for _name in ("diagonal", "expand", "permute", "select", "split", "split_with_sizes", "squeeze",
+              "t", "transpose", "unbind", "unsqueeze", "view"):  # fmt: skip
+    _publish_copy(_name)
+
+for _name in ("chunk", "split", "split_with_sizes"):
+    public(f"unsafe_{_name}")(getattr(Tensor, _name))
+
+
 # -- products of sets -----------------------------------------------------------------------------
 
 

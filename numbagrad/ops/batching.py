@@ -361,19 +361,6 @@ def batch_place(call: Batched) -> Any:
     return split(out, call.size)
 
 
-def batch_pick_sum(call: Batched) -> Any:
-    """Sums of what pick takes."""
-    from .elementwise import mul
-    from .nn import pick
-    from .reduction import sum_
-
-    taken = split(pick(merge(call.full(0)), merge(call.full(1))), call.size)
-    c = call.xs[2]
-    if isinstance(c, Tensor):
-        c = call.ranked(2, len(call.shape(1)))
-    return sum_(mul(taken, c), dim=tuple(range(1, taken.ndim)), keepdim=False)
-
-
 # -- windows --------------------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ from . import reduce as D
 from . import reduction as R
 from . import shape as S
 from . import view as V
+from .batching import SHIFT
 from .export import check_kinds, check_tensor, inplace_form, operands, public
 from .indexing import gather_
 from .linalg import matmul as _matmul
@@ -120,6 +121,7 @@ _as_real = primitive(
     "view_as_real", lambda x: np.expand_dims(x, -1).view(dtypes.real_of(x.dtype)),
     lambda x: ((*x.shape, 2), dtypes.real_of(x.dtype)), grad=lambda g: _as_complex(g), kinds="c",
     view=True, samples=lambda make: [call(make(2, 3)), call(make())],
+    linear=True, batch=SHIFT,
     doc="Real and imaginary parts along a new last dimension.",
 )  # fmt: skip
 
@@ -133,6 +135,7 @@ _as_complex = primitive(
     grad=lambda g: _as_real(g), kinds="f", view=True,
     samples=lambda make: [] if make.dtype.itemsize == 2 or make.layout != "contiguous" else [
         call(make(3, 2)), call(make(2))],
+    linear=True, batch=SHIFT,
     doc="Pairs of the last dimension as complex numbers.",
 )  # fmt: skip
 
@@ -470,12 +473,14 @@ _unfold = primitive(
     grad=lambda g, x_shape, dim, size, step: _fold(g, shape=x_shape, dim=dim, size=size, step=step),
     samples=lambda make: [
         call(make(5), dim=0, size=3, step=1), call(make(2, 5), dim=1, size=2, step=2)],
+    batch=SHIFT,
     doc="Windows of a dimension, as a new last dimension.",
 )  # fmt: skip
 _fold = primitive(
     "unfold_backward", _unwindow, lambda x, shape, **_: (shape, x.dtype), linear=True,
     grad=lambda g, dim, size, step: _unfold(g, dim=dim, size=size, step=step),
     samples=lambda make: [call(make(3, 3), shape=(5,), dim=0, size=3, step=1)],
+    batch=SHIFT,
     doc="The sums of what windows of a dimension hold for each place.",
 )  # fmt: skip
 

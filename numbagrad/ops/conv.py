@@ -18,8 +18,8 @@ from numpy.lib.stride_tricks import as_strided
 
 from .. import dtypes
 from ..tensor import Tensor
-from .batching import batch_conv, batch_conv_weight, batch_images, batch_max_pool_index
 from . import view as V
+from .batching import batch_conv, batch_conv_weight, batch_images, batch_max_pool_index
 from .elementwise import conj
 from .indexing import add_rows
 from .registry import call, primitive

@@ -466,6 +466,7 @@ real_part = primitive(
     kinds="c",
     view=True,
     samples=lambda make: [call(make(2, 3)), call(make())],
+    linear=True,
     batch=SHIFT,
     doc="The real part.",
 )
@@ -473,6 +474,7 @@ imag_part = primitive(
     "imag", lambda x: x.imag, lambda x: (x.shape, dtypes.real_of(x.dtype)),
     grad=lambda g, x_dtype: to_dtype(g, x_dtype) * 1j, kinds="c", view=True,
     samples=lambda make: [call(make(2, 3)), call(make())],
+    linear=True,
     batch=SHIFT,
     doc="The imaginary part.",
 )  # fmt: skip
@@ -511,6 +513,7 @@ make_complex = primitive(
     lambda x, y: (broadcast_shapes(x.shape, y.shape), _complex_of(x.dtype)),
     inputs=_XY, grad=(lambda g: real_part(g), lambda g: imag_part(g)), kinds="f",
     samples=lambda make: [call(make(2, 3), make(3))],
+    linear=True,
     batch=batch_elementwise,
     doc="x + i y from two real tensors.",
 )  # fmt: skip

@@ -11,7 +11,8 @@ import numpy as np
 
 from ..dispatch import bind
 from ..eager import accepted
-from ..inplace import assign, assign_out, keep_original
+from ..inplace import assign, assign_out, keep_original, snapshots
+from ..modes import thread
 from ..tape import next_sequence
 from ..tensor import Tensor
 from .registry import REGISTRY, Op
@@ -90,7 +91,10 @@ def inplace_form(name: str, fn: Callable[..., Any]) -> Callable[..., Tensor]:
 
     def in_place(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         since = next_sequence()
-        result = fn(self, *args, **kwargs)
+        if thread.modes.saved_hooks:
+            result = fn(*snapshots(self, (self, *args)), **kwargs)
+        else:
+            result = fn(self, *args, **kwargs)
         if result._node is not None:
             keep_original(self, result, since)
         return assign(self, result, f"{name}_")

@@ -122,6 +122,7 @@ put_rows = primitive(
     samples=lambda make: [
         call(make(3, 2), make.index(2, below=3, distinct=True), make(2, 2), dim=0)
     ],
+    linear=True,
     batch=batch_put_rows,
     doc="x with slices along a dimension replaced by those of y, at the places of an index tensor.",
 )
@@ -148,6 +149,7 @@ put_along = primitive(
     samples=lambda make: [
         call(make(3, 2), make.index(2, below=3, distinct=True)[:, None], make(2, 1), dim=0)
     ],
+    linear=True,
     batch=batch_put_along,
     doc="x with elements along a dimension replaced by y, at the places of an index tensor.",
 )
@@ -162,17 +164,32 @@ def _scatter_reduce(x: Any, index: Any, y: Any, *, dim: int, reduce: str) -> Any
     return r
 
 
+def where_zero(x: Tensor, value: Any, other: Tensor) -> Tensor:
+    """`value` where x is 0, else `other`."""
+    return E.where(E.eq(x, 0), E.number_like(x, value), other)
+
+
 def _scatter_reduce_grad(
     g: Tensor, x: Tensor, index: Tensor, y: Tensor, out: Tensor, dim: int, reduce: str
 ) -> tuple[Tensor, None, Tensor]:
+    shape = tuple(x._data.shape)
     if reduce == "prod":
-        # Exact where no factor is zero; PyTorch, too, treats zeros apart.
-        weighted = g * E.conj(out)
-        return weighted / E.conj(x), None, gather_(weighted, index, dim=dim) / E.conj(y)
+        # A factor 0 is left out of the product of the others, not divided by.
+        safe = where_zero(x, 1, x)
+        others = scatter_reduce_(safe, index, y, dim=dim, reduce="prod") / safe
+        zeros = E.to_dtype(E.eq(y, 0), dtypes.I64)
+        count = gather_(scatter_add_zeros(zeros, index, shape=shape, dim=dim), index, dim=dim)
+        only = E.logical_and(E.eq(y, 0), E.eq(count, 1))
+        without = scatter_reduce_(
+            x, index, E.where(only, E.number_like(y, 1), y), dim=dim, reduce="prod"
+        )
+        to_zero = gather_(g * E.conj(without), index, dim=dim)
+        to_rest = gather_(g * E.conj(out), index, dim=dim) / E.conj(where_zero(y, 1, y))
+        return g * E.conj(others), None, E.where(only, to_zero, to_rest)
     # Ties share the gradient.
     own = E.to_dtype(E.eq(x, out), g._data.dtype)
     others = E.to_dtype(E.eq(y, gather_(out, index, dim=dim)), g._data.dtype)
-    ties = own + scatter_add_zeros(others, index, shape=tuple(x._data.shape), dim=dim)
+    ties = own + scatter_add_zeros(others, index, shape=shape, dim=dim)
     share = g / ties
     return own * share, None, others * gather_(share, index, dim=dim)
 
@@ -623,7 +640,8 @@ def scatter(
         return _accumulated(x, d, index, src, "sum" if reduce == "add" else "prod")
     if src._data.dtype is not x._data.dtype:
         raise RuntimeError(
-            f"scatter(): Expected self.dtype to be equal to src.dtype, got {x.dtype} and {src.dtype}"
+            f"scatter(): Expected self.dtype to be equal to src.dtype, got {x.dtype} and "
+            f"{src.dtype}"
         )
     x1, i1, s1 = (_at_least_1d(t) for t in (x, index, src))
     return V.reshape(put_along(x1, i1, _part(s1, i1), dim=d), tuple(x._data.shape))
@@ -674,6 +692,32 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
             f"{x.dtype} and {src.dtype}"
         )
     return _accumulated(x, d, index, src, "sum")
+
+
+@public(inplace=True, out=True)
+def index_reduce(
+    input: Tensor,
+    dim: int,
+    index: Tensor,
+    source: Tensor,
+    reduce: str,
+    *,
+    include_self: bool = True,
+) -> Tensor:
+    """A copy in which slices of `source` are reduced at the given places of a dimension.
+
+    `reduce` is "prod", "mean", "amax" or "amin".
+    """
+    x, d, i = _rows("index_reduce", input, dim, index)
+    if reduce not in ("prod", "mean", "amax", "amin"):
+        raise RuntimeError(
+            f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin, got {reduce!r}"
+        )
+    source = _check_slices("index_reduce", x, d, i, source)
+    places = V.reshape(i, (i.numel(), *(1,) * (x.ndim - d - 1)))
+    places = V.expand_to(places, tuple(source._data.shape))
+    r = scatter_reduce(x, d, places, source, reduce, include_self=include_self)
+    return V.reshape(r, tuple(input._data.shape))
 
 
 #: What a place that `include_self=False` overwrites starts from.
@@ -738,7 +782,8 @@ def _check_slices(name: str, x: Tensor, d: int, index: Tensor, source: Tensor) -
         source = V.reshape(source, (1,))
     if source._data.dtype is not x._data.dtype:
         raise RuntimeError(
-            f"{name}(): self ({x.dtype}) and source ({source.dtype}) expected to have the same dtype"
+            f"{name}(): self ({x.dtype}) and source ({source.dtype}) expected to have the same "
+            "dtype"
         )
     expected = (*x._data.shape[:d], index.numel(), *x._data.shape[d + 1 :])
     if tuple(source._data.shape) != expected:

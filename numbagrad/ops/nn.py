@@ -14,11 +14,20 @@ import numpy as np
 from .. import dtypes
 from ..dispatch import bind
 from ..tensor import Tensor, wrap
-from .batching import SHIFT, batch_linear, batch_linear_weight, batch_pick, batch_pick_sum, batch_place
 from . import elementwise as E
 from . import linalg as L
 from . import reduction as R
 from . import view as V
+from .batching import (
+    SHIFT,
+    Batched,
+    batch_linear,
+    batch_linear_weight,
+    batch_pick,
+    batch_place,
+    merge,
+    split,
+)
 from .elementwise import conj
 from .export import check_tensor, public
 from .registry import call, primitive
@@ -100,6 +109,22 @@ def _lower_linear_input(g: Tensor, w: Tensor) -> Tensor:
     return y if g.ndim == 2 else V.reshape(y, (*g._data.shape[:-1], w._data.shape[1]))
 
 
+def _linear_jvp(primals: Any, tangents: Any, out: Tensor) -> Tensor:
+    x, w, _ = primals
+    dx, dw, db = tangents
+    terms = []
+    if dx is not None:
+        terms.append(linear_plain(dx, w))
+    if dw is not None:
+        terms.append(linear_plain(x, dw))
+    if db is not None:
+        terms.append(V.expand_to(db, tuple(out._data.shape)))
+    total = terms[0]
+    for term in terms[1:]:
+        total = E.add(total, term)
+    return total
+
+
 linear = primitive(
     "linear", _linear, _linear_shape, inputs=("x", "w", "b"),
     grad=(
@@ -108,6 +133,7 @@ linear = primitive(
         lambda g: R.sum_(g, dim=tuple(range(g.ndim - 1)), keepdim=False),
     ),
     array_rules=True, lower=_lower_linear, samples=lambda make: [call(make(2, 3), make(2, 3), make(2)), call(make(2, 1, 3), make(2, 3), make(2))],
+    jvp=_linear_jvp,
     batch=batch_linear(transposed=True),
     doc="x @ w.T + b over the last dimension of x.",
 )  # fmt: skip
@@ -197,10 +223,21 @@ def _lower_log_softmax_backward(x: Tensor, y: Tensor, dim: int) -> Tensor:
     return x - E.exp(y) * R.sum_(x, dim=(dim,), keepdim=True)
 
 
+def _softmax_grad(g: Any, out: Any, dim: int) -> Any:
+    # The Jacobian is symmetric: this is the forward derivative, too.
+    return out * (g - R.sum_(g * out, dim=(dim,), keepdim=True))
+
+
+def _log_softmax_jvp(primals: Any, tangents: Any, out: Tensor, dim: int) -> Tensor:
+    (t,) = tangents
+    return t - R.sum_(t * E.exp(out), dim=(dim,), keepdim=True)
+
+
 softmax_ = primitive(
     "softmax", _widened(_softmax), _same,
-    grad=lambda g, out, dim: out * (g - R.sum_(g * out, dim=(dim,), keepdim=True)), kinds="f",
+    grad=lambda g, out, dim: _softmax_grad(g, out, dim), kinds="f",
     array_rules=True, lower=_lower_softmax, samples=lambda make: [call(make(2, 3), dim=1), call(make(2, 3), dim=0)],
+    jvp=lambda primals, tangents, out, dim: _softmax_grad(tangents[0], out, dim),
     batch=SHIFT,
     doc="exp(x) along a dimension, scaled to the sum 1.",
 )  # fmt: skip
@@ -208,6 +245,7 @@ log_softmax_ = primitive(
     "log_softmax", _widened(_log_softmax), _same,
     grad=lambda g, out, dim: log_softmax_backward(g, out, dim=dim), kinds="f",
     array_rules=True, lower=_lower_log_softmax, samples=lambda make: [call(make(2, 3), dim=1), call(make(2, 3), dim=0)],
+    jvp=_log_softmax_jvp,
     batch=SHIFT,
     doc="The logarithm of softmax, accurate where softmax is small.",
 )  # fmt: skip
@@ -309,6 +347,7 @@ pick = primitive(
     inputs=("x", "index"), array_rules=True,
     grad=(lambda g, index, x_shape: place(g, index, 1.0, shape=x_shape), None),
     samples=lambda make: [call(make(2, 3), make.index(2, below=3)), call(make(2, 3, 2), make.index(2, 2, below=3))],
+    linear=True,
     batch=batch_pick,
     doc="x[n, index[n, ...], ...]: one element along dimension 1.",
 )  # fmt: skip
@@ -316,8 +355,16 @@ place = primitive(
     "place", _place, lambda x, index, c, shape: (shape, x.dtype), inputs=("x", "index", "c"),
     grad=(lambda g, index, c: pick(g, index) * c, None, lambda g, x, index: pick(g, index) * x),
     array_rules=True, lower=_lower_place, samples=lambda make: [call(make(2), make.index(2, below=3), make(), shape=(2, 3))],
-    kinds="f", batch=batch_place, doc="Zeros with x * c (which broadcast) at the elements that pick takes.",
+    kinds="f", multilinear=True, batch=batch_place, doc="Zeros with x * c (which broadcast) at the elements that pick takes.",
 )  # fmt: skip
+def _batch_pick_sum(call: Batched) -> Tensor:
+    taken = split(pick(merge(call.full(0)), merge(call.full(1))), call.size)
+    c = call.xs[2]
+    if isinstance(c, Tensor):
+        c = call.ranked(2, len(call.shape(1)))
+    return R.sum_(E.mul(taken, c), dim=tuple(range(1, taken.ndim)), keepdim=False)
+
+
 pick_sum = primitive(
     "pick_sum", lambda x, index, c: np.asarray(np.add.reduce(x[_places(index)] * c, axis=None)),
     lambda x, index, c: ((), x.dtype), inputs=("x", "index", "c"),
@@ -325,7 +372,7 @@ pick_sum = primitive(
           lambda g, x, index: pick(x, index) * g),
     array_rules=True, lower=_lower_pick_sum,
     samples=lambda make: [call(make(2, 3), make.index(2, below=3), make(2))],
-    kinds="f", batch=batch_pick_sum, doc="The sum of the elements that pick takes, each times c.",
+    kinds="f", multilinear=True, batch=_batch_pick_sum, doc="The sum of the elements that pick takes, each times c.",
 )  # fmt: skip
 
 

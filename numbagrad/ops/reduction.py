@@ -205,7 +205,7 @@ def _cumprod_grad(g: Tensor, x: Tensor, out: Tensor, dim: int) -> Tensor:
     """Where no zero has been met, sums of g * out / x; after a zero, products without it."""
     weighted = mul(g, conj(out))
     plain = _reversed_cumsum(weighted, dim) / conj(where(eq(x, 0), fill(x, 1), x))
-    if not bool((x == 0).any()):
+    if x.numel() == 0 or (x._data.__class__ is np.ndarray and not (x._data == 0).any()):
         return plain
     # Element k gets sum_{i >= k} g_i * prod_{j <= i, j != k} x_j: quadratic, only with zeros.
     columns = []

@@ -753,7 +753,8 @@ def _attach_casts() -> None:
         convert.__doc__ = f"Converted to {d.name}."
         return convert
 
-    for name, d in {**dtypes.ALIASES, "bool": dtypes.bool}.items():
+    more = {"bool": dtypes.bool, "byte": dtypes.uint8, "char": dtypes.int8}
+    for name, d in {**dtypes.ALIASES, **more}.items():
         method(name)(caster(d))
 
 

@@ -298,6 +298,7 @@ pad = primitive(
         call(make(2, 3), widths=((1, 0), (0, 2)), value=1),
         call(make(2), widths=((0, 0),), value=0),
     ],
+    jvp=lambda primals, tangents, out, widths, value: pad(tangents[0], widths=widths, value=0),
     batch=SHIFT,
     doc="A border of a constant around the tensor; widths are not negative.",
 )

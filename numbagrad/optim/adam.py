@@ -10,6 +10,7 @@ from .optimizer import (
     Optimizer,
     as_number,
     checked_number,
+    learning_rate,
     raise_to,
     unsupported,
     with_gradients,
@@ -103,7 +104,7 @@ class Adam(Optimizer):
         super().__init__(params, options)
 
     def _update(self, group: dict[str, Any]) -> None:
-        options = {**group, "lr": float(group["lr"])}
+        options = {**group, "lr": learning_rate(group)}
         for p, g in with_gradients(group):
             state = self.state[p]
             if not state:

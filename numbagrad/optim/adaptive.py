@@ -6,7 +6,14 @@ from typing import Any
 
 from ..creation import full_like, zeros, zeros_like
 from ..inplace import modify
-from .optimizer import Optimizer, as_number, checked_number, unsupported, with_gradients
+from .optimizer import (
+    Optimizer,
+    as_number,
+    checked_number,
+    learning_rate,
+    unsupported,
+    with_gradients,
+)
 
 
 def _rmsprop(p: Any, count: Any, square: Any, *rest: Any) -> None:
@@ -89,7 +96,7 @@ class RMSprop(Optimizer):
         super().__init__(params, options)
 
     def _update(self, group: dict[str, Any]) -> None:
-        options = {**group, "lr": float(group["lr"])}
+        options = {**group, "lr": learning_rate(group)}
         for p, g in with_gradients(group):
             state = self.state[p]
             if not state:
@@ -174,7 +181,7 @@ class Adagrad(Optimizer):
                 self.state[p] = {"step": zeros(()), "sum": start}
 
     def _update(self, group: dict[str, Any]) -> None:
-        options = {**group, "lr": float(group["lr"])}
+        options = {**group, "lr": learning_rate(group)}
         for p, g in with_gradients(group):
             state = self.state[p]
             modify(_adagrad, (p, state["step"], state["sum"]), (g,), options)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..modes import enable_grad, no_grad
+from ..modes import enable_grad, no_grad, thread
 from ..tensor import Tensor
 
 
@@ -103,9 +103,15 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        trace = thread.modes.trace
         with no_grad():
             for group in self.param_groups:
-                self._update(group)
+                self._update(group if trace is None else _traced(group, trace))
+        if trace is not None:
+            for state in self.state.values():
+                for value in state.values():
+                    if isinstance(value, Tensor):
+                        trace.keep(value)
         return loss
 
     def _update(self, group: dict[str, Any]) -> None:
@@ -181,6 +187,22 @@ def _fitted(name: str, value: Any, parameter: Tensor) -> Any:
     return value.detach().to(parameter.dtype, copy=True)
 
 
+def _traced(group: dict[str, Any], trace: Any) -> dict[str, Any]:
+    """The group for a compiled step: its rate is read at each call, the rest is constant."""
+    for key in group:
+        if key not in ("params", "lr"):
+            trace.guard(group, key)
+    rate = trace.read(lambda: np.asarray(float(group["lr"])), (), np.float64)
+    return {**group, "lr": rate}
+
+
+def learning_rate(group: dict[str, Any]) -> Any:
+    """The rate as a number; in a compiled step a tensor that has no value yet."""
+    rate = group["lr"]
+    traced = isinstance(rate, Tensor) and not isinstance(rate._data, np.ndarray)
+    return rate if traced else float(rate)
+
+
 def with_gradients(group: dict[str, Any]) -> Iterable[tuple[Tensor, Tensor]]:
     """The parameters of a group that have a gradient, with it."""
     for p in group["params"]:
@@ -203,11 +225,11 @@ def unsupported(optimizer: str, **options: bool) -> None:
 
 
 def as_number(x: Any) -> Any:
-    """The Python number in a 0-d array; tensors and numbers as they are.
+    """The Python number in a 0-d array; numbers as they are, tensors in double precision.
 
     Bias corrections are computed from it in double precision.
     """
-    return x if isinstance(x, Tensor | int | float) else x.item()
+    return x.double() if isinstance(x, Tensor) else x if isinstance(x, int | float) else x.item()
 
 
 def raise_to(largest: Any, x: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..inplace import modify
-from .optimizer import Optimizer, checked_number, unsupported, with_gradients
+from .optimizer import Optimizer, checked_number, learning_rate, unsupported, with_gradients
 
 
 def _plain(p: Any, g: Any, rate: float) -> None:
@@ -95,7 +95,7 @@ class SGD(Optimizer):
         super().__init__(params, options)
 
     def _update(self, group: dict[str, Any]) -> None:
-        rate, decay, momentum = float(group["lr"]), group["weight_decay"], group["momentum"]
+        rate, decay, momentum = learning_rate(group), group["weight_decay"], group["momentum"]
         sign = -1.0 if group["maximize"] else 1.0
         for p, g in with_gradients(group):
             if momentum:

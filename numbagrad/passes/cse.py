@@ -16,9 +16,11 @@ def _atom_key(a: Atom) -> Any:
 def _hashable(x: Any) -> Any:
     if isinstance(x, list | tuple):
         return tuple(map(_hashable, x))
+    if isinstance(x, dict):
+        return tuple((k, _hashable(v)) for k, v in sorted(x.items()))
     if isinstance(x, slice):
         return ("slice", x.start, x.stop, x.step)
-    return (type(x), x)
+    return (type(x), repr(x) if isinstance(x, float | complex) else x)
 
 
 def cse(graph: Graph) -> Graph:
@@ -32,8 +34,7 @@ def cse(graph: Graph) -> Graph:
 
     for e in graph.eqns:
         inputs = tuple(current(a) for a in e.inputs)
-        params = tuple((k, _hashable(v)) for k, v in sorted(e.params.items()))
-        key = (e.op.name, tuple(map(_atom_key, inputs)), params)
+        key = (e.op.name, tuple(map(_atom_key, inputs)), _hashable(e.params))
         same = known.get(key)
         if same is None:
             known[key] = e.outputs

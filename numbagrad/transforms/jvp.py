@@ -12,7 +12,7 @@ from ..dispatch import bind
 from ..ir.pytree import flatten, tree_map, unflatten
 from ..modes import thread
 from ..ops.elementwise import add, to_dtype
-from ..ops.view import expand_to
+from ..ops.view import expand_to, reshape, view
 from ..tape import refresh
 from ..tensor import Tensor, version_counter, wrap
 from .levels import Level, LevelTracer, TransformInput, enter, leave, recorded_below
@@ -96,12 +96,12 @@ def push(
         t if mask is None or mask >> i & 1 else None for i, t in enumerate(tangents)
     ]
     if op.rules is None or all(t is None for t in tangents):
-        out = bind(op, tuple(primals), params)
+        out = _evaluate(op, primals, params)
         return out, (None,) * len(out) if isinstance(out, tuple) else None
     real = all(x._data.dtype.kind != "c" for x in primals if isinstance(x, Tensor))
     if op.jvp is None and not (op.expr is not None and real) and not op.linear and not op.multilinear:
         return _transposed_twice(op, primals, tangents, params)
-    out = bind(op, tuple(primals), params)
+    out = _evaluate(op, primals, params)
     if not isinstance(out, tuple) and out._data.dtype.kind not in "fc":
         return out, None
     if op.jvp is not None:
@@ -109,12 +109,18 @@ def push(
     elif op.expr is not None and real:
         tangent = _pointwise(op, primals, tangents, out)
     elif op.linear:
-        tangent = bind(op, tuple(_linear_inputs(op, primals, tangents)), params)
+        tangent = _evaluate(op, _linear_inputs(op, primals, tangents), params)
     else:
         tangent = _multilinear(op, primals, tangents, params)
     if isinstance(out, tuple) or tangent is None:
         return out, tangent
     return out, expand_to(to_dtype(tangent, out._data.dtype), tuple(out._data.shape))
+
+
+def _evaluate(op: Any, args: Sequence[Any], params: dict[str, Any]) -> Any:
+    if op is view:  # a tracer does not tell whether the strides of what it holds allow a view
+        return reshape(args[0], params["shape"])
+    return bind(op, tuple(args), params)
 
 
 def _pointwise(
@@ -141,8 +147,8 @@ def _linear_inputs(
     for i, (x, t) in enumerate(zip(primals, tangents, strict=True)):
         if t is not None:
             inputs.append(t)
-        elif isinstance(x, Tensor) and (mask is None or mask >> i & 1):
-            inputs.append(zeros_like(x))
+        elif mask is None or mask >> i & 1:
+            inputs.append(zeros_like(x) if isinstance(x, Tensor) else 0)
         else:
             inputs.append(x)  # an index
     return inputs

@@ -21,7 +21,7 @@ from .oracle import Unsupported, check, check_gradients, resolve, tensors, to_ng
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    from torch.testing._internal.common_methods_invocations import op_db
+    op_db = pytest.importorskip("torch.testing._internal.common_methods_invocations").op_db
 
 pytestmark = [
     pytest.mark.parity,
@@ -80,11 +80,6 @@ GAPS = (
         "PyTorch's trigamma in single precision is off by 1e-4",
         when=lambda d, s: d is torch.float32,
     ),
-    Gap(
-        "histc",
-        "an element on the border of two bins",
-        when=lambda d, s: d is torch.float32 and s.input.numel() == 1,
-    ),
     Gap("logcumsumexp", "complex: another branch of the logarithm", when=lambda d, s: d.is_complex),
     Gap(
         "to", "all copies are contiguous, memory_format has no effect", when=lambda d, s: _format(s)
@@ -101,7 +96,6 @@ GAPS = (
     Gap("einsum", "PyTorch widens integers that it sums over", when=lambda d, s: d is torch.uint8),
     Gap("logaddexp", "complex: another branch of the logarithm", when=lambda d, s: d.is_complex),
     Gap("norm", "nuclear norms need an SVD", when=lambda d, s: "nuc" in s.args),
-    Gap("scatter_reduce", "the gradient of a product with zeros is NaN"),
 )
 
 
@@ -152,7 +146,8 @@ def _compare(op: Any, kind: str, theirs: Any, ours: Any, sample: Any, dtype: Any
     wanted = [x for x in tensors((inp, args, kwargs)) if x.requires_grad]
     if wanted:
         our_wanted = [x for x in tensors((our_inp, our_args, our_kwargs)) if x.requires_grad]
-        order = 2 if op.supports_gradgrad and kind == "function" else 1
+        double = all(x.dtype in (torch.float64, torch.complex128) for x in wanted)
+        order = 2 if op.supports_gradgrad and kind == "function" and double else 1
         check_gradients(result, our_wanted, expected, wanted, order=order)
 
 
@@ -169,6 +164,7 @@ def _samples(op: Any, dtype: Any) -> list[Any]:
 
 @pytest.mark.parametrize("op", COVERED)
 def test_samples(op: Any) -> None:
+    torch.manual_seed(0)
     failures = []
     gaps: Counter[Gap] = Counter({g: 0 for g in GAPS if g.op == op.name})
     run = 0

@@ -1,0 +1,62 @@
+"""Gradients of several batches in one: `GradientAccumulator`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..modes import no_grad
+from ..tensor import Tensor
+
+
+class GradientAccumulator:
+    """Collects the gradients of small batches for one step of the optimizer.
+
+    Args:
+        params: the leaves whose ``grad`` is collected.
+
+    >>> import numbagrad as ng
+    >>> w = ng.tensor([1.0], requires_grad=True)
+    >>> batches = ng.autograd.GradientAccumulator([w])
+    >>> for x in (2.0, 4.0):
+    ...     (w * x).sum().backward()
+    ...     batches.accumulate()
+    >>> batches.average()
+    >>> w.grad, batches.count
+    (tensor([3.]), 2)
+    """
+
+    def __init__(self, params: Iterable[Tensor]) -> None:
+        self.params = [params] if isinstance(params, Tensor) else list(params)
+        self.sums: list[Tensor | None] = [None] * len(self.params)
+        #: How many batches have been accumulated.
+        self.count = 0
+
+    def accumulate(self) -> None:
+        """Add each ``grad`` to the sums and set it to None, ready for the next batch."""
+        with no_grad():
+            for i, p in enumerate(self.params):
+                g = p.grad
+                if g is not None:
+                    previous = self.sums[i]
+                    self.sums[i] = g.detach() if previous is None else previous.add_(g)
+                    p.grad = None  # type: ignore[method-assign]
+        self.count += 1
+
+    def average(self) -> None:
+        """Set each ``grad`` to the mean over the batches; None where there was never one.
+
+        Raises:
+            RuntimeError: nothing was accumulated.
+        """
+        if not self.count:
+            raise RuntimeError(
+                "there is nothing to average: call accumulate() after each backward()"
+            )
+        with no_grad():
+            for p, total in zip(self.params, self.sums, strict=True):
+                p.grad = None if total is None else total / self.count  # type: ignore[method-assign]
+
+    def reset(self) -> None:
+        """Forget the sums; the ``grad`` of the parameters stays as it is."""
+        self.sums = [None] * len(self.params)
+        self.count = 0

@@ -1,0 +1,5 @@
+"""Helpers for training."""
+
+from . import checkpoint
+
+__all__ = ["checkpoint"]

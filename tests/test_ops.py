@@ -1,0 +1,112 @@
+"""Behaviour of single ops that the generated matrix does not see; no oracle needed."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import numbagrad as ng
+
+
+def leaf(*values: float) -> ng.Tensor:
+    return ng.tensor(list(values), dtype=ng.float64, requires_grad=True)
+
+
+@pytest.mark.parametrize("name", ["sin", "cos", "square", "log", "erf", "digamma", "sqrt"])
+def test_in_place_op_reads_the_value_it_overwrote(name):
+    x = leaf(0.5, 1.5)
+    (expected,) = ng.autograd.grad(getattr(x, name)().sum(), x)
+    y = x * 1
+    getattr(y, f"{name}_")()
+    (found,) = ng.autograd.grad(y.sum(), x)
+    np.testing.assert_allclose(found.numpy(), expected.numpy())
+
+
+def test_in_place_op_through_a_view_of_itself():
+    x = leaf(1.0, 2.0)
+    y = x * 1
+    y.mul_(y[:])
+    (g,) = ng.autograd.grad(y.sum(), x)
+    assert g.tolist() == [2, 4]
+
+
+def test_op_before_an_in_place_op_still_sees_the_change():
+    x = leaf(1.0, 2.0)
+    y = x * 1
+    z = y.sin()
+    y.cos_()
+    with pytest.raises(RuntimeError, match="inplace"):
+        z.sum().backward()
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [
+        lambda x: x.repeat(1, 1),
+        lambda x: x.flip(()),
+        lambda x: x.roll(0, 0),
+        lambda x: x.roll(3, 0),
+        lambda x: x.repeat_interleave(1, 0),
+        lambda x: x.tile(1),
+        lambda x: x.t_copy() if hasattr(x, "t_copy") else ng.t_copy(x),
+    ],
+)
+def test_copies_share_nothing(copy):
+    x = ng.arange(6.0).reshape(3, 2)
+    copy(x).zero_()
+    assert x.tolist() == [[0, 1], [2, 3], [4, 5]]
+
+
+def test_real_and_imag_are_views():
+    z = ng.tensor([1 + 2j, 3 + 4j])
+    ng.real(z).mul_(10)
+    ng.imag(z).zero_()
+    assert z.tolist() == [10, 30]
+    w = ng.tensor([1 + 2j], requires_grad=True)
+    v = w * 1
+    ng.imag(v).mul_(3)
+    (v * v.conj()).real.sum().backward()
+    assert w.grad is not None and w.grad.tolist() == [2 + 36j]
+
+
+def test_number_base_keeps_the_precision_of_the_gradient():
+    x = leaf(0.3)
+    y = 2.0**x
+    (g,) = ng.autograd.grad(y, x, create_graph=True)
+    (h,) = ng.autograd.grad(g, x)
+    assert math.isclose(g.item(), 2**0.3 * math.log(2), rel_tol=1e-14)
+    assert math.isclose(h.item(), 2**0.3 * math.log(2) ** 2, rel_tol=1e-14)
+
+
+@pytest.mark.parametrize("x", [0.5, 0.9, 0.99, 0.9999, 1 - 1e-12])
+def test_erfinv_near_one(x):
+    y = ng.erfinv(ng.tensor([x, -x], dtype=ng.float64))
+    assert math.isclose(math.erf(y[0].item()), x, rel_tol=1e-13)
+    assert y[1].item() == -y[0].item()
+
+
+@pytest.mark.parametrize(("x", "value"), [(1.0, math.pi**2 / 6), (0.5, math.pi**2 / 2)])
+def test_trigamma(x, value):
+    assert math.isclose(ng.polygamma(1, leaf(x)).item(), value, rel_tol=1e-13)
+
+
+def test_results_have_names():
+    r = ng.tensor([[3, 1, 2]]).sort(1)
+    assert r.values.tolist() == [[1, 2, 3]] and r.indices.tolist() == [[1, 2, 0]]
+    assert repr(ng.tensor([2, 1]).max(0)).startswith("numbagrad.return_types.max(\nvalues=")
+    values, indices = ng.zeros(0), ng.zeros(0, dtype=ng.int64)
+    r = ng.topk(ng.tensor([1.0, 3.0]), 1, out=(values, indices))
+    assert r.values is values and values.tolist() == [3] and indices.tolist() == [1]
+
+
+def test_empty_product_has_a_gradient():
+    x = ng.zeros(2, 0, dtype=ng.float64, requires_grad=True)
+    x.prod().backward()
+    assert tuple(x.grad.shape) == (2, 0)
+
+
+def test_variance_without_freedom_warns():
+    with pytest.warns(UserWarning, match="degrees of freedom"):
+        assert math.isnan(ng.tensor([1.0]).var().item())

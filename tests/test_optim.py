@@ -1,0 +1,238 @@
+"""Optimizers and schedules: updates by the book, groups, state, errors."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import numbagrad as ng
+from numbagrad import optim
+
+ALL: list[tuple[type[optim.Optimizer], dict[str, Any]]] = [
+    (optim.SGD, {"lr": 0.05}),
+    (optim.SGD, {"lr": 0.02, "momentum": 0.9}),
+    (optim.SGD, {"lr": 0.02, "momentum": 0.9, "nesterov": True, "weight_decay": 1e-3}),
+    (optim.Adam, {"lr": 0.1}),
+    (optim.Adam, {"lr": 0.1, "amsgrad": True}),
+    (optim.AdamW, {"lr": 0.1, "weight_decay": 1e-4}),
+    (optim.RMSprop, {"lr": 0.02}),
+    (optim.RMSprop, {"lr": 0.01, "momentum": 0.5, "centered": True}),
+    (optim.Adagrad, {"lr": 0.5}),
+]
+
+
+def quadratic(p: ng.Tensor) -> ng.Tensor:
+    return ((p - ng.tensor([1.0, -2.0])) ** 2).sum()
+
+
+@pytest.mark.parametrize(("cls", "options"), ALL)
+def test_minimises(cls, options):
+    p = ng.zeros(2, requires_grad=True)
+    optimizer = cls([p], **options)
+    for _ in range(300):
+        optimizer.zero_grad()
+        quadratic(p).backward()
+        optimizer.step()
+    np.testing.assert_allclose(p.detach().numpy(), [1, -2], atol=0.05)
+
+
+@pytest.mark.parametrize(("cls", "options"), ALL)
+def test_maximize_is_the_mirror_image(cls, options):
+    options = {**options, "weight_decay": 0}
+    results = []
+    for sign in (1, -1):
+        p = ng.zeros(2, requires_grad=True)
+        optimizer = cls([p], maximize=sign < 0, **options)
+        for _ in range(5):
+            optimizer.zero_grad()
+            (sign * quadratic(p)).backward()
+            optimizer.step()
+        results.append(p.detach().numpy())
+    np.testing.assert_allclose(results[0], results[1], 1e-6)
+
+
+@pytest.mark.parametrize(("cls", "options"), ALL)
+def test_state_dict_continues(cls, options):
+    def steps(optimizer, p, n):
+        for _ in range(n):
+            optimizer.zero_grad()
+            quadratic(p).backward()
+            optimizer.step()
+
+    p = ng.zeros(2, requires_grad=True)
+    first = cls([p], **options)
+    steps(first, p, 3)
+    q = p.detach().clone().requires_grad_()
+    second = cls([q], **{**options, "lr": 123.0})
+    second.load_state_dict(first.state_dict())
+    steps(first, p, 3)
+    steps(second, q, 3)
+    assert ng.equal(p, q)
+
+
+def test_adam_by_the_book():
+    p = ng.tensor([1.0, 2.0], dtype=ng.float64, requires_grad=True)
+    optimizer = optim.Adam([p], lr=0.1, betas=(0.8, 0.9), eps=1e-3)
+    x, m, v = np.array([1.0, 2.0]), np.zeros(2), np.zeros(2)
+    for t in range(1, 6):
+        g = np.cos(x)
+        p.grad = ng.from_numpy(g.copy())
+        optimizer.step()
+        m, v = 0.8 * m + 0.2 * g, 0.9 * v + 0.1 * g * g
+        x = x - 0.1 * (m / (1 - 0.8**t)) / (np.sqrt(v / (1 - 0.9**t)) + 1e-3)
+        np.testing.assert_allclose(p.detach().numpy(), x, 1e-12)
+
+
+@pytest.mark.parametrize(("cls", "options"), ALL)
+def test_counts_versions(cls, options):
+    """A backward pass through what was computed before the step reports the change."""
+    p = ng.ones(2, requires_grad=True)
+    loss = (p * p).sum()
+    p.grad = ng.ones(2)
+    cls([p], **options).step()
+    assert p._version > 0
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_parameters_without_gradient_stay():
+    p, q = ng.ones(1, requires_grad=True), ng.ones(1, requires_grad=True)
+    optimizer = optim.Adam([p, q])
+    p.grad = ng.ones(1)
+    optimizer.step()
+    assert q.item() == 1 and p.item() < 1
+    assert list(optimizer.state_dict()["state"]) == [0]
+
+
+def test_parameter_that_is_a_view():
+    """Steps through a view change the base."""
+    base = ng.zeros(4)
+    p = base[:2].detach().requires_grad_()
+    p.grad = ng.ones(2)
+    optim.SGD([p], lr=1.0).step()
+    assert base.tolist() == [-1, -1, 0, 0]
+
+
+def test_groups():
+    p, q, r = (ng.ones(1, requires_grad=True) for _ in range(3))
+    optimizer = optim.SGD([{"params": [p]}, {"params": q, "lr": 0.5}], lr=0.1)
+    optimizer.add_param_group({"params": [r], "lr": 1.0})
+    for t in (p, q, r):
+        t.grad = ng.ones(1)
+    optimizer.step()
+    assert [round(t.item(), 6) for t in (p, q, r)] == [0.9, 0.5, 0]
+    optimizer.zero_grad(set_to_none=False)
+    assert p.grad is not None and p.grad.item() == 0
+    optimizer.zero_grad()
+    assert p.grad is None
+    assert "Parameter Group 1" in repr(optimizer)
+
+
+def test_named_parameters():
+    layer = ng.nn.Linear(2, 1)
+    optimizer = optim.SGD(layer.named_parameters())
+    assert optimizer.param_groups[0]["param_names"] == ["weight", "bias"]
+
+
+def test_closure():
+    p = ng.zeros(2, requires_grad=True)
+    optimizer = optim.SGD([p], lr=0.1)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = quadratic(p)
+        loss.backward()
+        return loss
+
+    with ng.no_grad():
+        assert optimizer.step(closure).item() == 5
+    assert p.tolist() == pytest.approx([0.2, -0.4])
+
+
+P = ng.ones(2, requires_grad=True)
+ERRORS: list[tuple[type[Exception], str, Any]] = [
+    (ValueError, "empty parameter list", lambda: optim.SGD([])),
+    (TypeError, "iterable of Tensors", lambda: optim.SGD(P)),
+    (TypeError, "can only optimize Tensors", lambda: optim.SGD([1.0])),
+    (ValueError, "non-leaf", lambda: optim.SGD([P * 2])),
+    (ValueError, "duplicate", lambda: optim.SGD([P, P])),
+    (ValueError, "more than one", lambda: optim.SGD([{"params": [P]}, {"params": [P]}])),
+    (ValueError, "learning rate: -1", lambda: optim.SGD([P], lr=-1)),
+    (ValueError, "momentum", lambda: optim.SGD([P], momentum=-1)),
+    (ValueError, "Nesterov", lambda: optim.SGD([P], nesterov=True)),
+    (ValueError, "index 1", lambda: optim.Adam([P], betas=(0.9, 1.0))),
+    (ValueError, "epsilon", lambda: optim.AdamW([P], eps=-1)),
+    (ValueError, "alpha", lambda: optim.RMSprop([P], alpha=-1)),
+    (ValueError, "lr_decay", lambda: optim.Adagrad([P], lr_decay=-1)),
+    (NotImplementedError, "differentiable", lambda: optim.Adam([P], differentiable=True)),
+    (TypeError, "not an Optimizer", lambda: optim.lr_scheduler.StepLR(P, 1)),  # type: ignore[arg-type]
+]
+
+
+@pytest.mark.parametrize(("error", "text", "call"), ERRORS, ids=[e[1] for e in ERRORS])
+def test_errors(error, text, call):
+    with pytest.raises(error, match=text):
+        call()
+
+
+def test_state_of_another_model_is_refused():
+    optimizer = optim.SGD([P])
+    other = optim.SGD([ng.ones(1, requires_grad=True), ng.ones(1, requires_grad=True)])
+    with pytest.raises(ValueError, match="doesn't match the size"):
+        optimizer.load_state_dict(other.state_dict())
+
+
+# -- schedules ------------------------------------------------------------------------------------
+
+
+def rates(make: Any, n: int = 8) -> list[float]:
+    optimizer = optim.SGD([ng.ones(1, requires_grad=True)], lr=1.0)
+    scheduler = make(optimizer)
+    found = []
+    for _ in range(n):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return found
+
+
+S = optim.lr_scheduler
+
+
+@pytest.mark.parametrize(
+    ("make", "closed"),
+    [
+        (lambda o: S.StepLR(o, 3, 0.5), lambda t: 0.5 ** (t // 3)),
+        (lambda o: S.MultiStepLR(o, [2, 5], 0.1), lambda t: 0.1 ** ((t >= 2) + (t >= 5))),
+        (lambda o: S.ExponentialLR(o, 0.9), lambda t: 0.9**t),
+        (lambda o: S.CosineAnnealingLR(o, 3, 0.2),
+         lambda t: 0.2 + 0.4 * (1 + math.cos(math.pi * t / 3))),
+        (lambda o: S.LambdaLR(o, lambda t: 1 / (t + 1)), lambda t: 1 / (t + 1)),
+        (lambda o: S.MultiplicativeLR(o, lambda t: 0.5), lambda t: 0.5**t),
+        (lambda o: S.ConstantLR(o, 0.5, 3), lambda t: 0.5 if t < 3 else 1),
+        (lambda o: S.LinearLR(o, 0.5, 1.0, 4), lambda t: min(1, 0.5 + t / 8)),
+    ],
+)  # fmt: skip
+def test_schedules(make, closed):
+    np.testing.assert_allclose(rates(make), [closed(t) for t in range(8)], 1e-9)
+
+
+def test_schedule_state():
+    optimizer = optim.SGD([ng.ones(1, requires_grad=True)], lr=1.0)
+    scheduler = S.StepLR(optimizer, 2, 0.5)
+    for _ in range(3):
+        scheduler.step()
+    other = S.StepLR(optim.SGD([ng.ones(1, requires_grad=True)], lr=1.0), 2, 0.5)
+    other.load_state_dict(scheduler.state_dict())
+    assert other.last_epoch == 3 and other.get_last_lr() == [0.5]
+
+
+def test_reduce_on_plateau():
+    optimizer = optim.SGD([ng.ones(1, requires_grad=True)], lr=1.0)
+    scheduler = S.ReduceLROnPlateau(optimizer, factor=0.5, patience=1)
+    for loss in (1.0, 0.5, 0.6, 0.6, 0.6, 0.6):
+        scheduler.step(ng.tensor(loss))
+    assert scheduler.get_last_lr() == [0.25]
