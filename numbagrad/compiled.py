@@ -15,7 +15,8 @@ from .autograd.engine import run_backward
 from .errors import GraphFreedError
 from .ir.pytree import flatten, paths, unflatten
 from .modes import thread
-from .tape import Node, gradient_edge, replay
+from .ops.view import reshape, view
+from .tape import Node, gradient_edge
 from .tensor import INFERENCE, Tensor, version_counter, wrap
 from .tracing import Result, Traced, find, trace_call
 
@@ -324,7 +325,9 @@ def _outcome(place: Result, tensors: list[Tensor], results: list[Tensor]) -> Ten
     grad = modes.grad
     modes.grad = grad and not place.detached
     try:
-        t = replay(t, place.chain)
+        for op, params in place.chain:
+            # As in the function itself, reshape copies where the strides allow no view.
+            t = reshape(t, params["shape"]) if op is view else op(t, **params)
     finally:
         modes.grad = grad
     return t.detach() if place.detached else t

@@ -332,12 +332,19 @@ def _like(name: str, t: Tensor, dtype: Any, device: Any) -> tuple[tuple[int, ...
     return t._data.shape, t._data.dtype if dtype is None else dtypes.of(dtype).np
 
 
+def _beside(like: Tensor, t: Tensor) -> Tensor:
+    """A new constant as a tensor of the kind of `like`: mapped if that is mapped by `vmap`."""
+    data = like._data
+    return t if isinstance(data, np.ndarray) else data.interpreter.beside(like, t)
+
+
 def zeros_like(
     input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
     memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
     """Zeros in the shape and dtype of `input`."""
-    return leaf(np.zeros(*_like("zeros_like", input, dtype, device)), requires_grad)
+    t = leaf(np.zeros(*_like("zeros_like", input, dtype, device)), requires_grad)
+    return _beside(input, t)
 
 
 def ones_like(
@@ -345,7 +352,8 @@ def ones_like(
     memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
     """Ones in the shape and dtype of `input`."""
-    return leaf(np.ones(*_like("ones_like", input, dtype, device)), requires_grad)
+    t = leaf(np.ones(*_like("ones_like", input, dtype, device)), requires_grad)
+    return _beside(input, t)
 
 
 def empty_like(
@@ -353,7 +361,8 @@ def empty_like(
     memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
     """Uninitialised memory in the shape and dtype of `input`."""
-    return leaf(np.empty(*_like("empty_like", input, dtype, device)), requires_grad)
+    t = leaf(np.empty(*_like("empty_like", input, dtype, device)), requires_grad)
+    return _beside(input, t)
 
 
 def full_like(
@@ -363,13 +372,13 @@ def full_like(
     """`fill_value` in the shape and dtype of `input`."""
     shape, d = _like("full_like", input, dtype, device)
     value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
-    return leaf(np.full(shape, dtypes.scalar(value, d)), requires_grad)
+    return _beside(input, leaf(np.full(shape, dtypes.scalar(value, d)), requires_grad))
 
 
 def _attach_new_forms() -> None:
     def new_form(make: Any, name: str) -> Any:
         def new(self: Tensor, *args: Any, dtype: Any = None, **options: Any) -> Tensor:
-            return make(*args, dtype=dtype or self.dtype, **options)
+            return _beside(self, make(*args, dtype=dtype or self.dtype, **options))
 
         new.__name__ = new.__qualname__ = name
         new.__doc__ = f"Like :func:`{make.__name__}`, in this tensor's dtype."

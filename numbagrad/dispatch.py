@@ -33,6 +33,14 @@ class Interpreter:
         """Where the random numbers of one call come from: a key, and the blocks to skip there."""
         return generator.take(blocks), 0
 
+    def beside(self, like: Tensor, t: Tensor) -> Tensor:
+        """A new constant `t` as it was asked for by ``like.new_zeros`` and the like."""
+        return t
+
+    def constant(self, t: Tensor) -> Tensor:
+        """A tensor of this level without what derives from it: ``t.detach()``."""
+        return t
+
     def lift(self, target: Tensor) -> None:
         """A tensor of a level below is about to be changed to one of this level."""
 

@@ -214,15 +214,14 @@ class _Call:
         if not changed:
             return []
         everything: list[tuple[Any, Tensor, Any]] = [
-            (i, self.tensors[i], self.tensors[i]._data) for i in self.arguments
+            (i, self.tensors[i], tracing.before(self.tensors[i])) for i in self.arguments
         ]
+        outside = [t for t, _ in (*tracing.captures.values(), *tracing.changed.values())]
+        outside += [self.tensors[i] for i in self.pinned]
         everything += [
             (t, t, tracing.before(t))
-            for t, _ in tracing.captures.values()
+            for t in {id(t): t for t in outside}.values()
             if not tracing.is_made(t)
-        ]
-        everything += [
-            (t, t, s.data) for t, s in tracing.changed.values() if id(s.data) not in tracing.captures
         ]
         found = []
         for (a, s, x), (b, t, y) in combinations(everything, 2):

@@ -36,7 +36,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("ops", "creation", "conversion", "inspection", "printing", "random", "special"),
     ("transforms.levels", "transforms.vmap"),
     ("autograd",),
-    ("transforms", "func", "compiled", "extend"),
+    ("transforms", "func", "tracing", "compiled", "extend"),
     ("nn", "optim", "serialization", "utils", "serve"),
     ("",),  # the package itself
 )

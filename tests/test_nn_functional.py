@@ -78,11 +78,11 @@ def test_softplus_and_logsigmoid_have_their_slope_at_zero():
 @pytest.mark.parametrize("shape", [(4,), (3, 4), (2, 3, 4), (0, 4)])
 @pytest.mark.parametrize("bias", [True, False])
 def test_linear(shape, bias):
-    x, w = make(*shape), make(5, 4, seed=1)
-    inputs: tuple[ng.Tensor, ...] = (x, w, make(5, seed=2)) if bias else (x, w)
+    x, w, b = make(*shape), make(5, 4, seed=1), make(5, seed=2)
+    inputs = (x, w, b) if bias else (x, w)
     expected = x.detach().numpy() @ w.detach().numpy().T
     if bias:
-        expected = expected + inputs[2].detach().numpy()
+        expected = expected + b.detach().numpy()
     np.testing.assert_allclose(F.linear(*inputs).detach().numpy(), expected, 1e-12)
     if 0 not in shape:
         derivatives(F.linear, *inputs)

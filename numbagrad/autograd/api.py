@@ -42,7 +42,8 @@ def _root_gradients(outputs: tuple[Root, ...], grads: Sequence[Any]) -> list[Ten
         for i, (t, g) in enumerate(zip(outputs, grads, strict=True))
     ]
     if thread.modes.trace is not None:
-        result = [alias(g) for g in result]  # all of the backward pass belongs to the trace
+        # All of the backward pass belongs to the trace.
+        result = [alias(g) if g._data.__class__ is np.ndarray else g for g in result]
     return result
 
 
@@ -222,10 +223,6 @@ def grad(
     starts = _root_gradients(outs, grads)
     for i, t in enumerate(ins):
         if isinstance(t, GradientEdge):
-            if materialize_grads:
-                raise RuntimeError(
-                    "materialize_grads cannot be used when the given input is a GradientEdge"
-                )
             continue
         if not isinstance(t, Tensor):
             raise TypeError(f"expected Tensors as inputs, got {type(t).__name__} at {i}")
@@ -249,6 +246,10 @@ def grad(
                     "the desired behavior."
                 )
             if materialize_grads:
+                if isinstance(t, GradientEdge):
+                    raise RuntimeError(
+                        "materialize_grads cannot be used when the given input is a GradientEdge"
+                    )
                 results[i] = wrap(np.zeros(t._data.shape, t._data.dtype), create_graph)
     return tuple(results)  # type: ignore[arg-type]  # None only where the caller allowed it
 
@@ -397,7 +398,10 @@ def _detach(self: Tensor) -> Tensor:
         t = alias(self)
     finally:
         thread.modes.grad = grad
-    if thread.modes.trace is None:
+    data = t._data
+    if data.__class__ is not np.ndarray:
+        t._data = data.interpreter.constant(t)._data
+    if thread.modes.trace is None and data.__class__ is np.ndarray:
         t._view = None
     elif t._view is not None:  # values share no memory: a change must find its way back
         t._view.creation = "detached"
@@ -445,6 +449,8 @@ def _register_hook(self: Tensor, hook: Any) -> RemovableHandle:
 @method("register_post_accumulate_grad_hook")
 def _register_post_accumulate_grad_hook(self: Tensor, hook: Any) -> RemovableHandle:
     """Call ``hook(tensor)`` after a gradient was added to this leaf's ``grad``."""
+    if not self.requires_grad:
+        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
     if self._node is not None:
         raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
     e = extras(self)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..inplace import assign
-from ..modes import thread
+from ..modes import Modes, thread
 from ..ops.elementwise import add, to_dtype
 from ..ops.reduction import sum_to
 from ..tape import AccumulateGrad, Edge, Hooks, Node, OpNode, next_sequence
@@ -112,8 +112,11 @@ def run_backward(
                     continue
                 target = edge[0]
                 if g is not None:
-                    if target in pending or target.n_outputs != 1:
+                    if target.n_outputs != 1:
                         _put(pending, target, edge[1], g)
+                    elif target in pending:
+                        sums = pending[target]
+                        sums[0] = g if sums[0] is None else _sum(sums[0], g, modes)
                     else:
                         pending[target] = [g]
                         if private and target.__class__ is AccumulateGrad:
@@ -174,7 +177,7 @@ def _put(pending: dict[Node, list[Any]], node: Node, nr: int, g: Any) -> None:
             return
         buffer = pending[node] = [None] * node.n_outputs
     previous = buffer[nr]
-    buffer[nr] = g if previous is None else _sum(previous, g)
+    buffer[nr] = g if previous is None else _sum(previous, g, thread.modes)
 
 
 def _wrapped(values: Sequence[Any]) -> list[Tensor | None]:
@@ -182,9 +185,8 @@ def _wrapped(values: Sequence[Any]) -> list[Tensor | None]:
     return [wrap(v) if v.__class__ is _ndarray else v for v in values]
 
 
-def _sum(a: Any, b: Any) -> Any:
+def _sum(a: Any, b: Any, modes: Modes) -> Any:
     """The sum of two cotangents: tensors, or arrays as long as no graph of them is wanted."""
-    modes = thread.modes
     x = a if a.__class__ is _ndarray else a._data
     y = b if b.__class__ is _ndarray else b._data
     if modes.grad or x.__class__ is not _ndarray or y.__class__ is not _ndarray:

@@ -456,8 +456,6 @@ def hessian(
         return reshape(outputs[0], ())
 
     def gradient(*args: Tensor) -> Tensors:
-        if outer_jacobian_strategy == "forward-mode":
-            args = tuple(a.requires_grad_() for a in args)
         found = jacobian(scalar, args, create_graph=True)
         _check_depends(found, "jacobian", strict)
         return found

@@ -52,9 +52,10 @@ def numpy_source(graph: Graph, d: np.dtype[Any]) -> tuple[str, dict[str, Any]]:
         scope[f"c{i}"] = array
     lines = [f"def kernel({', '.join(names[v] for v in graph.inputs)}):"]
     for i, e in enumerate(graph.eqns):
-        scope[e.op.name] = e.op.reference or functools.partial(e.op.evaluate, **e.params)
+        name = f"{e.op.name}_{i}" if e.params else e.op.name
+        scope[name] = e.op.reference or functools.partial(e.op.evaluate, **e.params)
         names[e.outputs[0]] = f"v{i}"
-        lines.append(f"    v{i} = {e.op.name}({', '.join(map(show, e.inputs))})")
+        lines.append(f"    v{i} = {name}({', '.join(map(show, e.inputs))})")
     lines.append(f"    return ({''.join(show(a) + ', ' for a in graph.outputs)})")
     return "\n".join(lines) + "\n", scope
 

@@ -17,13 +17,14 @@ from ..tensor import Tensor, wrap
 from .graph import Atom, Eqn, Graph, Var
 
 
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
 
 
 def _at_user_line() -> str:
     """Where the user's code is, for error messages: the innermost frame outside the package."""
     frame = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame is not None and frame.f_code.co_filename.startswith((_PACKAGE, _NUMPY)):
         frame = frame.f_back
     if frame is None:
         return ""
@@ -57,6 +58,32 @@ class TraceTracer:
     @property
     def ndim(self) -> int:
         return len(self.shape)
+
+    def __getattr__(self, name: str) -> Any:
+        """What only an array has: some function needs the values."""
+        if name.startswith("__") and name not in ("__array__", "__array_interface__"):
+            raise AttributeError(name)
+        caller = sys._getframe(1)
+        while caller.f_back is not None and (
+            caller.f_code.co_filename in (__file__, "<string>")
+            or caller.f_code.co_filename.startswith(_NUMPY)
+        ):
+            caller = caller.f_back
+        raise self.interpreter.concrete_error(wrap(self), f"{caller.f_code.co_name}()")
+
+
+def _no_values(name: str) -> Callable[..., Any]:
+    def method(self: TraceTracer, *_: Any) -> Any:
+        return TraceTracer.__getattr__(self, "values")
+
+    method.__name__ = name
+    return method
+
+
+# NumPy's operators, which functions that need values apply to them.
+for _name in ("lt", "le", "gt", "ge", "add", "sub", "mul", "invert", "bool", "iter", "len",
+              "getitem", "int", "index", "float"):  # fmt: skip
+    setattr(TraceTracer, f"__{_name}__", _no_values(f"__{_name}__"))
 
 
 class Trace(Interpreter):
@@ -193,7 +220,7 @@ class Trace(Interpreter):
     def close(self) -> None:
         """End the trace: give all tensors outside of it back what they were."""
         self._open = False
-        for t, state in self.changed.values():
+        for t, state in reversed(self.changed.values()):  # the first change knows the version
             t._data, t._node, t._nr, t._requires_grad = state[:4]
             if t._view is not None:
                 t._view.version = state.view_version

@@ -110,8 +110,7 @@ def batch_loop(call: Batched) -> Any:
     rows = []
     for i in range(call.size):
         xs = [
-            V.slice_(x, index=(i,)) if b else x
-            for x, b in zip(call.xs, call.batched, strict=True)
+            V.slice_(x, index=(i,)) if b else x for x, b in zip(call.xs, call.batched, strict=True)
         ]
         rows.append(call.apply(*xs, **call.params))
     if isinstance(rows[0], tuple):
@@ -154,8 +153,7 @@ def _promoted(call: Batched, xs: list[Any]) -> list[Any]:
     dtype = rule.resolve(avals)[0]
     first = 1 if rule.condition else 0
     return [
-        to_dtype(x, dtype) if isinstance(x, Tensor) and i >= first else x
-        for i, x in enumerate(xs)
+        to_dtype(x, dtype) if isinstance(x, Tensor) and i >= first else x for i, x in enumerate(xs)
     ]
 
 
@@ -353,9 +351,7 @@ def batch_pick(call: Batched) -> Any:
 def batch_place(call: Batched) -> Any:
     """The transpose of :func:`batch_pick`."""
     shape = call.shape(1)
-    x, c = (
-        merge(v) if isinstance(v := call.shaped(i, shape), Tensor) else v for i in (0, 2)
-    )
+    x, c = (merge(v) if isinstance(v := call.shaped(i, shape), Tensor) else v for i in (0, 2))
     rows, *rest = call.params["shape"]
     out = call.apply(x, merge(call.full(1)), c, shape=(call.size * rows, *rest))
     return split(out, call.size)

@@ -75,7 +75,7 @@ div = elementwise(
     operators=("__truediv__", "__rtruediv__", "__itruediv__"),
 )  # fmt: skip
 floor_divide = elementwise(
-    "floor_divide", "floor(x / y)", ref.floor_divide, inputs=_XY, kinds="iuf",
+    "floor_divide", "floor_divide(x, y)", ref.floor_divide, inputs=_XY, kinds="iuf",
     grad=(lambda g: fill(g, 0), lambda g: fill(g, 0)), domain=((0.2, 0.8), (1.1, 3)),
     doc="x / y rounded towards minus infinity.",
     public=("floor_divide",), operators=("__floordiv__", "__rfloordiv__", "__ifloordiv__"),

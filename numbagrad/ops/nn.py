@@ -75,6 +75,11 @@ def _rows(x: Any) -> Any:
 
 
 def _linear(x: Any, w: Any, b: Any = None) -> Any:
+    d = x.dtype
+    if x.ndim == w.ndim == 2 and w.dtype is d and (b is None or (b.ndim == 1 and b.dtype is d)):
+        # NumPy itself refuses the extents that do not fit.
+        y = np.dot(x, w.T)
+        return y if b is None else np.add(y, b, y)
     shape, _ = _linear_shape(x, w, b)
     y = np.dot(_rows(x), w.T)
     if b is not None:
@@ -132,7 +137,12 @@ linear = primitive(
         lambda g, x: linear_weight(g, conj(x)),
         lambda g: R.sum_(g, dim=tuple(range(g.ndim - 1)), keepdim=False),
     ),
-    array_rules=True, lower=_lower_linear, samples=lambda make: [call(make(2, 3), make(2, 3), make(2)), call(make(2, 1, 3), make(2, 3), make(2))],
+    array_rules=True,
+    lower=_lower_linear,
+    samples=lambda make: [
+        call(make(2, 3), make(2, 3), make(2)),
+        call(make(2, 1, 3), make(2, 3), make(2)),
+    ],
     jvp=_linear_jvp,
     batch=batch_linear(transposed=True),
     doc="x @ w.T + b over the last dimension of x.",
@@ -140,7 +150,9 @@ linear = primitive(
 linear_plain = primitive(
     "linear_plain", _linear, _linear_shape, inputs=("x", "w"),
     grad=(lambda g, w: linear_input(g, conj(w)), lambda g, x: linear_weight(g, conj(x))),
-    array_rules=True, lower=_lower_linear, samples=lambda make: [call(make(2, 3), make(2, 3)), call(make(3), make(2, 3))],
+    array_rules=True,
+    lower=_lower_linear,
+    samples=lambda make: [call(make(2, 3), make(2, 3)), call(make(3), make(2, 3))],
     multilinear=True,
     batch=batch_linear(transposed=True),
     doc="x @ w.T over the last dimension of x.",
@@ -148,7 +160,9 @@ linear_plain = primitive(
 linear_input = primitive(
     "linear_input", _linear_input, _linear_input_shape, inputs=("x", "w"),
     grad=(lambda g, w: linear_plain(g, conj(w)), lambda g, x: linear_weight(conj(x), g)),
-    array_rules=True, lower=_lower_linear_input, samples=lambda make: [call(make(2, 2), make(2, 3)), call(make(2), make(2, 3))],
+    array_rules=True,
+    lower=_lower_linear_input,
+    samples=lambda make: [call(make(2, 2), make(2, 3)), call(make(2), make(2, 3))],
     multilinear=True,
     batch=batch_linear(transposed=False),
     doc="x @ w over the last dimension of x.",
@@ -236,7 +250,9 @@ def _log_softmax_jvp(primals: Any, tangents: Any, out: Tensor, dim: int) -> Tens
 softmax_ = primitive(
     "softmax", _widened(_softmax), _same,
     grad=lambda g, out, dim: _softmax_grad(g, out, dim), kinds="f",
-    array_rules=True, lower=_lower_softmax, samples=lambda make: [call(make(2, 3), dim=1), call(make(2, 3), dim=0)],
+    array_rules=True,
+    lower=_lower_softmax,
+    samples=lambda make: [call(make(2, 3), dim=1), call(make(2, 3), dim=0)],
     jvp=lambda primals, tangents, out, dim: _softmax_grad(tangents[0], out, dim),
     batch=SHIFT,
     doc="exp(x) along a dimension, scaled to the sum 1.",
@@ -244,7 +260,9 @@ softmax_ = primitive(
 log_softmax_ = primitive(
     "log_softmax", _widened(_log_softmax), _same,
     grad=lambda g, out, dim: log_softmax_backward(g, out, dim=dim), kinds="f",
-    array_rules=True, lower=_lower_log_softmax, samples=lambda make: [call(make(2, 3), dim=1), call(make(2, 3), dim=0)],
+    array_rules=True,
+    lower=_lower_log_softmax,
+    samples=lambda make: [call(make(2, 3), dim=1), call(make(2, 3), dim=0)],
     jvp=_log_softmax_jvp,
     batch=SHIFT,
     doc="The logarithm of softmax, accurate where softmax is small.",
@@ -255,7 +273,9 @@ log_softmax_backward = primitive(
         lambda g, y, dim: g - R.sum_(g * E.exp(y), dim=(dim,), keepdim=True),
         lambda g, x, y, dim: -(g * E.exp(y)) * R.sum_(x, dim=(dim,), keepdim=True),
     ),
-    kinds="f", lower=_lower_log_softmax_backward, samples=lambda make: [call(make(2, 3), make(2, 3), dim=1)],
+    kinds="f",
+    lower=_lower_log_softmax_backward,
+    samples=lambda make: [call(make(2, 3), make(2, 3), dim=1)],
     batch=SHIFT,
     doc="x - exp(y) * sum(x) along a dimension.",
 )  # fmt: skip
@@ -346,7 +366,10 @@ pick = primitive(
     "pick", lambda x, index: x[_places(index)], lambda x, index: (index.shape, x.dtype),
     inputs=("x", "index"), array_rules=True,
     grad=(lambda g, index, x_shape: place(g, index, 1.0, shape=x_shape), None),
-    samples=lambda make: [call(make(2, 3), make.index(2, below=3)), call(make(2, 3, 2), make.index(2, 2, below=3))],
+    samples=lambda make: [
+        call(make(2, 3), make.index(2, below=3)),
+        call(make(2, 3, 2), make.index(2, 2, below=3)),
+    ],
     linear=True,
     batch=batch_pick,
     doc="x[n, index[n, ...], ...]: one element along dimension 1.",
@@ -354,8 +377,12 @@ pick = primitive(
 place = primitive(
     "place", _place, lambda x, index, c, shape: (shape, x.dtype), inputs=("x", "index", "c"),
     grad=(lambda g, index, c: pick(g, index) * c, None, lambda g, x, index: pick(g, index) * x),
-    array_rules=True, lower=_lower_place, samples=lambda make: [call(make(2), make.index(2, below=3), make(), shape=(2, 3))],
-    kinds="f", multilinear=True, batch=batch_place, doc="Zeros with x * c (which broadcast) at the elements that pick takes.",
+    array_rules=True,
+    lower=_lower_place,
+    samples=lambda make: [call(make(2), make.index(2, below=3), make(), shape=(2, 3))],
+    kinds="f", multilinear=True,
+    batch=batch_place,
+    doc="Zeros with x * c (which broadcast) at the elements that pick takes.",
 )  # fmt: skip
 def _batch_pick_sum(call: Batched) -> Tensor:
     taken = split(pick(merge(call.full(0)), merge(call.full(1))), call.size)
@@ -372,7 +399,9 @@ pick_sum = primitive(
           lambda g, x, index: pick(x, index) * g),
     array_rules=True, lower=_lower_pick_sum,
     samples=lambda make: [call(make(2, 3), make.index(2, below=3), make(2))],
-    kinds="f", multilinear=True, batch=_batch_pick_sum, doc="The sum of the elements that pick takes, each times c.",
+    kinds="f", multilinear=True,
+    batch=_batch_pick_sum,
+    doc="The sum of the elements that pick takes, each times c.",
 )  # fmt: skip
 
 

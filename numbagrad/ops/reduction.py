@@ -217,7 +217,7 @@ def _cumprod_grad(g: Tensor, x: Tensor, out: Tensor, dim: int) -> Tensor:
         products = cumprod(replaced, dim=dim)[(*index, slice(k, None))]
         terms = g[(*index, slice(k, None))] * conj(products)
         columns.append(sum_(terms, dim=(dim,), keepdim=True))
-    return _cat(columns, dim)
+    return _cat(columns, dim) if columns else plain
 
 
 def _reversed_cumsum(x: Tensor, dim: int) -> Tensor:

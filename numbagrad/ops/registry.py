@@ -187,7 +187,12 @@ class Op:
             if rule is None or not mask >> i & 1:
                 result.append(None)
             else:
-                result.append(rule(*[self._argument(node, n, named) for n in self._wants[i]]))
+                wants = self._wants[i]
+                result.append(
+                    rule(*[
+                        named[n] if n in named else self._argument(node, n, named) for n in wants
+                    ])
+                )
         return result
 
     def _argument(self, node: OpNode, name: str, named: dict[str, Any]) -> Any:
@@ -211,34 +216,29 @@ class Op:
             return None
         d = data.dtype
         arrays = [data]
-        for a in node.saved_data() if node.saved is not NOTHING else NOTHING:
-            if a.__class__ is _ndarray:
-                if a.dtype is not d and a.dtype.kind != "b":
+        if node.saved is not NOTHING:
+            for a in node.saved_data():
+                if a.__class__ is _ndarray:
+                    if a.dtype is not d and a.dtype.kind != "b":
+                        return None
+                    arrays.append(a)
+                elif a.__class__ is float or a.__class__ is int:
+                    arrays.append(constant(a, d))
+                else:
                     return None
-                arrays.append(a)
-            elif a.__class__ is float or a.__class__ is int:
-                arrays.append(constant(a, d))
-            else:
-                return None
         which = mask if mask == node.mask else (node.mask, mask)
         kernel = self._pointwise_vjps[d].get(which)
         if kernel is None:
             kernel = vjp_kernel(self, node.mask, mask, arrays)
             self._pointwise_vjps[d][which] = kernel
         results = quietly(kernel.reference if data.size < LARGE else kernel, *arrays)
+        if not data.shape:  # NumPy gives scalars for 0-d arrays
+            results = [_asarray(r) for r in results]
         n = len(node.edges)
-        if n == 1:
-            r = results[0]
-            return results if r.__class__ is _ndarray else (_asarray(r),)
+        if len(results) == n:
+            return results
         found = iter(results)
-        return [
-            None
-            if not mask >> i & 1
-            else r
-            if (r := next(found)).__class__ is _ndarray
-            else _asarray(r)
-            for i in range(n)
-        ]
+        return [next(found) if mask >> i & 1 else None for i in range(n)]
 
 
 def call(*args: Any, **params: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -8,8 +8,12 @@ from ..inplace import modify
 from .optimizer import Optimizer, checked_number, learning_rate, unsupported, with_gradients
 
 
-def _plain(p: Any, g: Any, rate: float) -> None:
-    p -= g * rate
+def _plain(*operands: Any) -> None:
+    """Parameters, then their gradients, then the rate: one call for a whole group."""
+    n = len(operands) // 2
+    rate = operands[-1]
+    for p, g in zip(operands[:n], operands[n:-1], strict=True):
+        p -= g * rate
 
 
 def _decayed(p: Any, g: Any, rate: float, decay: float) -> None:
@@ -97,14 +101,16 @@ class SGD(Optimizer):
     def _update(self, group: dict[str, Any]) -> None:
         rate, decay, momentum = learning_rate(group), group["weight_decay"], group["momentum"]
         sign = -1.0 if group["maximize"] else 1.0
+        if not momentum and not decay:
+            pairs = list(with_gradients(group))
+            modify(_plain, [p for p, _ in pairs], [g for _, g in pairs], rate * sign)
+            return
         for p, g in with_gradients(group):
             if momentum:
                 self._momentum_step(p, g, group, rate, sign)
-            elif decay:
+            else:
                 # Climbing is descending with both rate and decay negated.
                 modify(_decayed, (p,), (g,), rate * sign, decay * sign)
-            else:
-                modify(_plain, (p,), (g,), rate * sign)
 
     def _momentum_step(
         self, p: Any, g: Any, group: dict[str, Any], rate: float, sign: float

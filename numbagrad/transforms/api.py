@@ -197,20 +197,7 @@ def stop_gradient(tree: Any) -> Any:
     >>> ng.func.grad(lambda x: x * ng.func.stop_gradient(x))(ng.tensor(3.0))
     tensor(3.)
     """
-    return tree_map(lambda x: _constant(x) if isinstance(x, Tensor) else x, tree)
-
-
-def _constant(x: Tensor) -> Tensor:
-    from .jvp import DualTracer
-    from .vmap import BatchTracer
-
-    x = x.detach()
-    data = x._data
-    if isinstance(data, DualTracer):
-        return wrap(DualTracer(data.interpreter, _constant(data.primal), None))
-    if isinstance(data, BatchTracer):
-        return wrap(BatchTracer(data.interpreter, _constant(data.value)))
-    return x
+    return tree_map(lambda x: x.detach() if isinstance(x, Tensor) else x, tree)
 
 
 # -- modules --------------------------------------------------------------------------------------

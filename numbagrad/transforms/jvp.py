@@ -14,8 +14,8 @@ from ..modes import thread
 from ..ops.elementwise import add, to_dtype
 from ..ops.view import expand_to, reshape, view
 from ..tape import refresh
-from ..tensor import Tensor, version_counter, wrap
-from .levels import Level, LevelTracer, TransformInput, enter, leave, recorded_below
+from ..tensor import Tensor, wrap
+from .levels import Level, LevelTracer, TransformInput, enter, leave, recorded_below, settled
 from .vjp import Argnums, replaced, select, split_aux
 
 _ndarray = np.ndarray
@@ -47,6 +47,9 @@ class Dual(Level):
         #: Tensors from outside, or made inside, that were changed to tensors of this level.
         self._lifted: dict[int, tuple[Tensor, Any]] = {}
 
+    def constant_of(self, data: DualTracer) -> Tensor:
+        return wrap(DualTracer(self, data.primal.detach(), None))
+
     def lift(self, target: Tensor) -> None:
         self._lifted.setdefault(id(target), (target, target._data))
 
@@ -66,7 +69,7 @@ class Dual(Level):
         super().__exit__(*exc)
 
     def concrete(self, t: Tensor, what: str) -> Tensor:
-        return t._data.primal
+        return t._data.contents()[0]
 
     def apply(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         primals: list[Any] = []
@@ -80,8 +83,11 @@ class Dual(Level):
                 tangents.append(None)
         out, tangent = push(op, primals, tangents, params)
         if isinstance(out, tuple):
-            return tuple(DualTracer(self, o, t) for o, t in zip(out, tangent, strict=True))
-        return DualTracer(self, out, tangent)
+            return tuple(self._result(o, t) for o, t in zip(out, tangent, strict=True))
+        return self._result(out, tangent)
+
+    def _result(self, out: Tensor, tangent: Tensor | None) -> DualTracer:
+        return DualTracer(self, settled(out), None if tangent is None else settled(tangent))
 
 
 # -- one op ---------------------------------------------------------------------------------------
@@ -92,21 +98,20 @@ def push(
 ) -> tuple[Any, Any]:
     """The result of an op and its tangent; two tuples for several results."""
     mask = op.differentiable_mask
-    tangents = [
-        t if mask is None or mask >> i & 1 else None for i, t in enumerate(tangents)
-    ]
+    tangents = [t if mask is None or mask >> i & 1 else None for i, t in enumerate(tangents)]
     if op.rules is None or all(t is None for t in tangents):
         out = _evaluate(op, primals, params)
         return out, (None,) * len(out) if isinstance(out, tuple) else None
     real = all(x._data.dtype.kind != "c" for x in primals if isinstance(x, Tensor))
-    if op.jvp is None and not (op.expr is not None and real) and not op.linear and not op.multilinear:
+    pointwise = op.expr is not None and real
+    if not (pointwise or op.linear or op.multilinear or op.jvp is not None):
         return _transposed_twice(op, primals, tangents, params)
-    out = _evaluate(op, primals, params)
+    out: Any = _evaluate(op, primals, params)
     if not isinstance(out, tuple) and out._data.dtype.kind not in "fc":
         return out, None
     if op.jvp is not None:
         tangent = op.jvp(primals, tangents, out, **params)
-    elif op.expr is not None and real:
+    elif pointwise:
         tangent = _pointwise(op, primals, tangents, out)
     elif op.linear:
         tangent = _evaluate(op, _linear_inputs(op, primals, tangents), params)
@@ -139,9 +144,7 @@ def _pointwise(
     return total
 
 
-def _linear_inputs(
-    op: Any, primals: Sequence[Any], tangents: Sequence[Tensor | None]
-) -> list[Any]:
+def _linear_inputs(op: Any, primals: Sequence[Any], tangents: Sequence[Tensor | None]) -> list[Any]:
     mask = op.differentiable_mask
     inputs = []
     for i, (x, t) in enumerate(zip(primals, tangents, strict=True)):
@@ -213,9 +216,7 @@ def _second_transpose(
     starts = [enter(zeros_like(o)) for o in outs]
     pulled: Any = autograd_grad(outs, inputs, starts, create_graph=True, allow_unused=True)
     pairs = [
-        (p, t)
-        for p, t in zip(pulled, tangents, strict=True)
-        if p is not None and p._requires_grad
+        (p, t) for p, t in zip(pulled, tangents, strict=True) if p is not None and p._requires_grad
     ]
     if not pairs:
         return [None] * len(outs)
@@ -307,7 +308,7 @@ def jvp_of(
 def _primal(level: Dual, x: Any) -> Any:
     if not isinstance(x, Tensor):
         return x
-    return leave(x._data.primal if level.owns(x) else x)
+    return leave(x._data.primal if level.owns(x) else level.released(x))
 
 
 def _tangent(level: Dual, x: Tensor, strict: bool) -> Tensor:

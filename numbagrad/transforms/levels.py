@@ -6,18 +6,20 @@ import threading
 from collections.abc import Container, Iterable
 from typing import Any
 
-from ..dispatch import Interpreter
+from ..dispatch import Interpreter, bind
 from ..modes import thread
 from ..tape import AccumulateGrad, Edge, Node, gradient_edge, refresh
 from ..tensor import INFERENCE, Tensor, version_counter, wrap
 
 
-class _Depth(threading.local):
-    # Level 0 is that of `compile`, the lowest of all.
-    value = 0
+class _Active(threading.local):
+    """The levels at work in a thread, the lowest first. Level 0 is that of `compile`."""
+
+    def __init__(self) -> None:
+        self.levels: list[Level] = []
 
 
-_depth = _Depth()
+_active = _Active()
 
 
 class LevelTracer:
@@ -38,6 +40,25 @@ class LevelTracer:
         raise NotImplementedError
 
 
+class HeldTracer(LevelTracer):
+    """A tensor of the level below that this level does nothing with.
+
+    The input of a reverse-mode transform becomes one: its tape is that of this level, and must not
+    be seen by the levels below.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, interpreter: Level, value: Tensor) -> None:
+        self.interpreter = interpreter
+        self.value = value
+        self.shape = tuple(value._data.shape)
+        self.dtype = value._data.dtype
+
+    def contents(self) -> tuple[Tensor, ...]:
+        return (self.value,)
+
+
 class Level(Interpreter):
     """An interpreter that is at work inside its ``with`` block only."""
 
@@ -47,18 +68,27 @@ class Level(Interpreter):
         self.active = False
 
     def __enter__(self) -> Any:
-        _depth.value += 1
-        self.level = _depth.value
+        _active.levels.append(self)
+        self.level = len(_active.levels)
         self.active = True
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.active = False
-        _depth.value -= 1
+        _active.levels.pop()
 
     def owns(self, x: Any) -> bool:
-        """Whether `x` is a tensor of this level."""
-        return isinstance(x, Tensor) and getattr(x._data, "interpreter", None) is self
+        """Whether `x` is a tensor that only this level understands."""
+        if not isinstance(x, Tensor):
+            return False
+        data = x._data
+        return getattr(data, "interpreter", None) is self and data.__class__ is not HeldTracer
+
+    def released(self, x: Any) -> Any:
+        """`x`, or what this level holds in it."""
+        if isinstance(x, Tensor) and x._data.__class__ is HeldTracer:
+            return x._data.value if x._data.interpreter is self else x
+        return x
 
     def process(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         if not self.active:
@@ -67,11 +97,49 @@ class Level(Interpreter):
                 "ended; return it from the transformed function instead of keeping it in a "
                 "variable outside"
             )
-        return self.apply(op, args, params)
+        args = tuple(map(self.released, args))
+        if any(map(self.owns, args)):
+            return self.apply(op, args, params)
+        out = bind(op, args, params)
+        if isinstance(out, tuple):
+            return tuple(HeldTracer(self, settled(o)) for o in out)
+        return HeldTracer(self, settled(out))
+
+    def concrete(self, t: Tensor, what: str) -> Tensor:
+        if t._data.__class__ is HeldTracer:
+            return t._data.value
+        return super().concrete(t, what)
+
+    def constant(self, t: Tensor) -> Tensor:
+        if t._data.__class__ is HeldTracer:
+            return wrap(HeldTracer(self, t._data.value.detach()))
+        return self.constant_of(t._data)
+
+    def constant_of(self, data: Any) -> Tensor:
+        """What :meth:`constant` returns for a tracer that only this level understands."""
+        raise NotImplementedError
+
+    def beside(self, like: Tensor, t: Tensor) -> Tensor:
+        held = like._data.__class__ is HeldTracer
+        value = like._data.contents()[0]
+        if not held:
+            t = self.spread(t)
+        inner = value._data
+        if isinstance(inner, LevelTracer):
+            t = inner.interpreter.beside(value, t)
+        return t if held else self.among(t)
 
     def apply(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """What :meth:`process` returns, while the level is active."""
         raise NotImplementedError
+
+    def spread(self, t: Tensor) -> Tensor:
+        """A constant of the level below as this level keeps it."""
+        return t
+
+    def among(self, t: Tensor) -> Tensor:
+        """The tensor of this level for what :meth:`spread` returned."""
+        return t
 
 
 class TransformInput(Node):
@@ -91,11 +159,17 @@ class TransformInput(Node):
         return tuple(grads[: len(self.edges)])
 
 
-def enter(x: Tensor, connect: bool = True) -> Tensor:
+def current() -> Level | None:
+    """The level that the running function is at."""
+    return _active.levels[-1] if _active.levels else None
+
+
+def enter(x: Tensor, connect: bool = True, level: Level | None = None) -> Tensor:
     """An alias of `x` at which a gradient can be asked for.
 
     Args:
         connect: lead gradients on to the history of `x`.
+        level: the level to whose tape the alias belongs.
 
     Raises:
         RuntimeError: the dtype has no gradient.
@@ -107,7 +181,10 @@ def enter(x: Tensor, connect: bool = True) -> Tensor:
         )
     if x._view is not None:
         refresh(x)
-    t = wrap(x._data, True)
+    data = x._data
+    if level is not None and getattr(data, "interpreter", None) is not level:
+        data = HeldTracer(level, x)
+    t = wrap(data, True)
     t._node = TransformInput([gradient_edge(x)] if connect and x._requires_grad else [])
     if x._counter is not INFERENCE:
         t._counter = version_counter(x)
@@ -146,6 +223,11 @@ def recorded_below(t: Tensor) -> bool:
                     return True
                 stack.append(inner)
     return False
+
+
+def settled(t: Tensor) -> Tensor:
+    """A result of the level below; a view made without recording counts as a constant."""
+    return wrap(t._data) if t._requires_grad and t._node is None else t
 
 
 def leave(t: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from ..ir.pytree import flatten, tree_map, unflatten
 from ..modes import thread
 from ..ops.elementwise import fill
 from ..tensor import Tensor, wrap
-from .levels import TransformInput, enter, leave, reaches_outside, recorded_below
+from .levels import TransformInput, current, enter, leave, reaches_outside, recorded_below
 
 Argnums = int | tuple[int, ...]
 
@@ -111,7 +111,7 @@ class Taped:
     """One run of a function whose inputs are the beginning of a tape."""
 
     def __init__(self, leaves: Sequence[Tensor], connect: bool) -> None:
-        self.inputs = [enter(x, connect) for x in leaves]
+        self.inputs = [enter(x, connect, current()) for x in leaves]
         self.nodes: set[Any] = {t._node for t in self.inputs}
 
     def ended(self) -> None:
@@ -133,9 +133,7 @@ class Taped:
         if not pairs:
             return [_zeros(t) for t in self.inputs]
         involved = [t for pair in pairs for t in pair]
-        again = outer and any(
-            recorded_below(t) or reaches_outside(t, self.nodes) for t in involved
-        )
+        again = outer and any(recorded_below(t) or reaches_outside(t, self.nodes) for t in involved)
         found: Any = autograd_grad(
             [o for o, _ in pairs], self.inputs, [c for _, c in pairs],
             retain_graph=keep or again, create_graph=again, allow_unused=True,
@@ -190,9 +188,7 @@ def vjp_of(
                 f"Tensor with dtype {o.dtype}"
             )
 
-    def vjp_fn(
-        cotangents: Any, retain_graph: bool = True, create_graph: bool | None = None
-    ) -> Any:
+    def vjp_fn(cotangents: Any, retain_graph: bool = True, create_graph: bool | None = None) -> Any:
         """The cotangents of the primals, given those of the output (of the same structure)."""
         flat, given = flatten(cotangents)
         if given != out_structure:

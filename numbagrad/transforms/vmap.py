@@ -19,7 +19,7 @@ from ..ops.batching import Batched, batch_elementwise, batch_loop
 from ..ops.elementwise import add
 from ..ops.view import cat, expand, permute, slice_, wrap_dim
 from ..tensor import Tensor, wrap
-from .levels import Level, LevelTracer, leave
+from .levels import Level, LevelTracer, leave, settled
 
 _RANDOMNESS = ("error", "different", "same")
 
@@ -70,8 +70,8 @@ class Batch(Level):
         else:
             out = batch_loop(call)
         if isinstance(out, tuple | list):
-            return tuple([BatchTracer(self, o) for o in out])
-        return BatchTracer(self, out)
+            return tuple([BatchTracer(self, settled(o)) for o in out])
+        return BatchTracer(self, settled(out))
 
     def reserve(self, generator: Any, blocks: int) -> tuple[Any, int]:
         if self.randomness == "error":
@@ -82,9 +82,7 @@ class Batch(Level):
             )
         count = blocks if self.randomness == "same" else blocks * self.size
         outer = self._outer or thread.modes.trace
-        key, skip = (
-            (generator.take(count), 0) if outer is None else outer.reserve(generator, count)
-        )
+        key, skip = (generator.take(count), 0) if outer is None else outer.reserve(generator, count)
         if self.randomness == "same":
             return key, skip
         # Each element of the batch reads its own blocks.
@@ -92,6 +90,15 @@ class Batch(Level):
         steps[:, 1] = np.arange(self.size) * blocks
         keys = wrap(steps)
         return wrap(BatchTracer(self, add(slice_(key, index=(None,)), keys))), skip
+
+    def spread(self, t: Tensor) -> Tensor:
+        return expand(slice_(t, index=(None,)), shape=(self.size, *t._data.shape))
+
+    def among(self, t: Tensor) -> Tensor:
+        return wrap(BatchTracer(self, t), t._requires_grad)
+
+    def constant_of(self, data: BatchTracer) -> Tensor:
+        return wrap(BatchTracer(self, data.value.detach()))
 
     def lift(self, target: Tensor) -> None:
         raise RuntimeError(
@@ -140,7 +147,7 @@ def unbatch(level: Batch, t: Tensor, dim: int) -> Tensor:
     if level.owns(t):
         value = leave(t._data.value)
     else:
-        value = expand(slice_(t, index=(None,)), shape=(level.size, *t._data.shape))
+        value = level.spread(leave(level.released(t)))
     return from_front(value, wrap_dim(dim, value.ndim))
 
 
@@ -250,7 +257,7 @@ def _finished(func: Any, level: Batch, results: list[Any], dims: list[Any]) -> l
                     f"vmap({_name(func)}, ...): `{_name(func)}` can not return a BatchedTensor "
                     "when out_dim is None"
                 )
-            finished.append(r)
+            finished.append(level.released(r))
         elif not isinstance(r, Tensor):
             raise ValueError(
                 f"vmap({_name(func)}, ...): `{_name(func)}` must only return Tensors, got type "
@@ -324,9 +331,7 @@ def vmap(
             f"{randomness}"
         )
     if not (chunk_size is None or chunk_size > 0):
-        raise ValueError(
-            f"vmap: chunk_size should be None or greater than 0. (got {chunk_size})"
-        )
+        raise ValueError(f"vmap: chunk_size should be None or greater than 0. (got {chunk_size})")
 
     @functools.wraps(func)
     def mapped(*args: Any, **kwargs: Any) -> Any:

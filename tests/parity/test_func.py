@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 pytestmark = [
     pytest.mark.parity,
     pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr:UserWarning"),
 ]
 
 LIBRARIES = (ng, torch)
@@ -34,7 +35,7 @@ def same(ours, theirs):
         for k in theirs:
             same(ours[k], theirs[k])
     elif isinstance(theirs, tuple | list):
-        assert type(ours) is type(theirs) and len(ours) == len(theirs)
+        assert type(ours).__name__ == type(theirs).__name__ and len(ours) == len(theirs)
         for o, t in zip(ours, theirs, strict=True):
             same(o, t)
     else:
@@ -169,9 +170,7 @@ ERRORS = {
     "primals": lambda L: L.func.jvp(lambda x: x, made(L, 2), made(L, 2)),
     "tangent_structure": lambda L: L.func.jvp(lambda x: x, (made(L, 2),), ()),
     "tangent_shape": lambda L: L.func.jvp(lambda x: x * 1, (made(L, 2),), (made(L, 3),)),
-    "strict": lambda L: L.func.jvp(
-        lambda x: L.ones(2), (made(L, 2),), (made(L, 2),), strict=True
-    ),
+    "strict": lambda L: L.func.jvp(lambda x: L.ones(2), (made(L, 2),), (made(L, 2),), strict=True),
     "no_aux": lambda L: L.func.grad(lambda x: x.sum(), has_aux=True)(made(L, 2)),
     "complex": lambda L: L.func.jacrev(lambda x: x)(L.tensor([1j])),
     "chunk": lambda L: L.func.jacrev(lambda x: x, chunk_size=0),

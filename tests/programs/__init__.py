@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 Program = Callable[[Any], Any]
-MODULES = ("backward", "tensors", "inplace", "modes")
+MODULES = (
+    "backward", "tensors", "inplace", "modes", "functions", "hooks", "recomputed", "functional",
+)  # fmt: skip
 EXPECTED = Path(__file__).with_name("expected.json")
 _programs: dict[str, Program] = {}
 

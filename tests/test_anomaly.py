@@ -1,0 +1,136 @@
+"""Anomaly mode: what it says and where it points. What it raises is in `tests.programs.hooks`."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+
+import numbagrad as ng
+from numbagrad.modes import thread
+
+
+def detect(fn, check_nan=True):
+    """The error that `fn` raises under anomaly mode, and the text of the warning."""
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        with pytest.raises(Exception) as error, ng.autograd.set_detect_anomaly(True, check_nan):
+            fn()
+    return error.value, "".join(str(w.message) for w in shown)
+
+
+def test_names_the_op_the_shapes_and_the_users_line():
+    def fn():
+        x = ng.zeros(2, 3, requires_grad=True)
+        y = x.sqrt()  # the culprit
+        (y * 0).sum().backward()
+
+    error, text = detect(fn)
+    assert type(error) is RuntimeError
+    message = str(error)
+    assert "Function 'SqrtBackward0' returned nan values in its 0th output" in message
+    assert "(2, 3)" in message and "the culprit" in message and "test_anomaly.py" in message
+    assert "Error detected in SqrtBackward0. Traceback of forward call" in text
+    assert text.rstrip().endswith("y = x.sqrt()  # the culprit")
+
+
+def test_says_if_nan_came_in():
+    def fn():
+        x = ng.ones(2, requires_grad=True)
+        (x * 2).backward(ng.tensor([1.0, float("nan")]))
+
+    assert "holds NaN already" in str(detect(fn)[0])
+
+
+def test_an_op_recorded_before_has_no_stack():
+    y = ng.zeros(1, requires_grad=True).sqrt() * 0
+    error, text = detect(y.backward)
+    assert "returned nan" in str(error)
+    assert "No forward pass information" in text
+
+
+def test_explains_other_errors():
+    def fn():
+        x = ng.ones(2, requires_grad=True)
+        a = x * 1
+        y = a.exp()
+        y.add_(1)
+        y.sum().backward()
+
+    error, text = detect(fn)
+    assert "modified by an inplace operation" in str(error)
+    assert "Error detected in ExpBackward0" in text and "y = a.exp()" in text
+
+
+def test_without_the_check_nan_passes():
+    x = ng.zeros(1, requires_grad=True)
+    with ng.autograd.set_detect_anomaly(True, check_nan=False):
+        (x.sqrt() * 0).backward()
+    assert x.grad.isnan().all()
+
+
+def test_second_order_shows_both_stacks():
+    def fn():
+        x = ng.zeros(1, requires_grad=True)
+        y = x.pow(1.5)  # first
+        (g,) = ng.autograd.grad(y, x, create_graph=True)  # second
+        (g * 0).sum().backward()
+
+    text = detect(fn)[1]
+    assert "Previous calculation was induced by PowBackward" in text
+    assert "# second" in text and "# first" in text
+
+
+def test_a_warning_turned_into_an_error_does_not_hide_the_error():
+    with (
+        warnings.catch_warnings(),
+        pytest.raises(RuntimeError, match="returned nan") as error,
+        ng.autograd.set_detect_anomaly(True),
+    ):
+        warnings.simplefilter("error")
+        (ng.zeros(1, requires_grad=True).sqrt() * 0).backward()
+    assert "Traceback of forward call" in error.value.__notes__[0]
+
+
+def test_in_an_error_of_a_hook():
+    def fail(g):
+        raise KeyError("from the hook")
+
+    def fn():
+        y = ng.ones(1, requires_grad=True).exp()
+        y.register_hook(fail)
+        y.backward()
+
+    error, text = detect(fn)
+    assert type(error) is KeyError
+    assert "Error detected in ExpBackward0" in text
+
+
+def test_nests_and_ends():
+    assert not ng.autograd.is_anomaly_enabled()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        outer = ng.autograd.detect_anomaly()
+    with outer:
+        with ng.autograd.set_detect_anomaly(False):
+            assert not ng.autograd.is_anomaly_enabled()
+        with outer:
+            pass
+        assert ng.autograd.is_anomaly_enabled()
+    assert not ng.autograd.is_anomaly_enabled()
+    ng.autograd.set_detect_anomaly(True)
+    assert ng.autograd.is_anomaly_enabled()
+    ng.autograd.set_detect_anomaly(False)
+    assert thread.modes.on_record is None
+
+
+def test_detect_anomaly_warns_that_it_is_slow():
+    with pytest.warns(UserWarning, match="increase the runtime"):
+        ng.autograd.detect_anomaly()
+
+
+def test_watches_the_backward_pass_of_a_compiled_function():
+    f = ng.compile(lambda x: (x.sqrt() * 0).sum())
+    x = ng.zeros(3, requires_grad=True)
+    error, _ = detect(lambda: f(x).backward())
+    assert "returned nan values" in str(error)
