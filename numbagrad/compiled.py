@@ -273,7 +273,7 @@ class Compiled:
                 computed: dict[int, Tensor] = {}
                 for x, place in zip(found, traced.leaves, strict=True):
                     if place.__class__ is Result and place.owner is None and not place.chain:
-                        computed[place.index] = x
+                        computed[place.number] = x
                 outs = [t for i, t in sorted(computed.items()) if traced.requires_grad[i]]
                 outs += [find(c.target, tensors) for c in traced.changed if c.requires_grad]
                 pairs = [(o, g) for o, g in zip(outs, grads, strict=True) if g is not None]
@@ -318,7 +318,7 @@ class Compiled:
 
 def _outcome(place: Result, tensors: list[Tensor], results: list[Tensor]) -> Tensor:
     """A tensor of the result."""
-    t = results[place.index] if place.owner is None else find(place.owner, tensors)
+    t = results[place.number] if place.owner is None else find(place.owner, tensors)
     if not place.chain:
         return t
     modes = thread.modes

@@ -33,12 +33,12 @@ def check_mutable(t: Tensor, name: str) -> None:
                 check_view_creation(t, name)
             refresh(t)
             base = t._view.base
-            if base._node is None and base._requires_grad and t._view.creation != "detached":
+            if base._requires_grad and _is_input(base) and t._view.creation != "detached":
                 raise RuntimeError(
                     "a view of a leaf Variable that requires grad is being used in an in-place "
                     f"operation ({name}); change it under ng.no_grad(), or clone() the leaf first"
                 )
-        elif t._node is None and t._requires_grad:
+        elif t._requires_grad and _is_input(t):
             raise RuntimeError(
                 "a leaf Variable that requires grad is being used in an in-place operation "
                 f"({name}); change it under ng.no_grad(), or use the out-of-place form"
@@ -52,6 +52,10 @@ def check_mutable(t: Tensor, name: str) -> None:
                     "to a single memory location. Please clone() the tensor before performing the "
                     f"operation ({name})."
                 )
+
+
+def _is_input(t: Tensor) -> bool:
+    return t._node is None or t._node.is_input
 
 
 def check_view_creation(t: Tensor, name: str) -> None:

@@ -68,6 +68,7 @@ class Node:
     stack: Any  # where the forward op was called, in anomaly mode
     n_outputs: int  # how many gradients `apply` takes
     private_grads = False  # `apply` returns new tensors that it shows to nobody else
+    is_input = False  # what it computes is the caller's tensor, which may not be changed in place
     runs_anyway = False  # `apply` wants to be called even if no gradient arrived
 
     def __init__(self, edges: Sequence[Edge | None]) -> None:

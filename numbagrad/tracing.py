@@ -50,7 +50,7 @@ class Result(NamedTuple):
     before, or what a chain of view ops makes of one of these."""
 
     owner: Ref | None
-    index: int = -1
+    number: int = -1  # of the computed value
     chain: tuple[Any, ...] = ()
     detached: bool = False
 
@@ -59,7 +59,7 @@ class Change(NamedTuple):
     """A tensor outside that gets a value of the program."""
 
     target: Ref
-    index: int
+    number: int
     requires_grad: bool
 
 
@@ -96,8 +96,10 @@ class Traced:
         """Why this trace is not valid for a call now: empty if it is."""
         for ref, guard in zip(self.captures, self.guards):
             t = find(ref, tensors)
-            data = None if t is None else t._data
-            if data is None or (data.shape, data.strides, data.dtype, t._requires_grad) != guard:
+            if t is None:
+                return "whether a tensor has a gradient"
+            data = t._data
+            if (data.shape, data.strides, data.dtype, t._requires_grad) != guard:
                 return "the shape, dtype or requires_grad of a tensor that it closes over"
         for leaf, absent in self.absent:
             if (find(leaf, tensors)._grad is None) != absent:
@@ -227,10 +229,9 @@ class _Call:
         for (a, s, x), (b, t, y) in combinations(everything, 2):
             if _owner(x) != _owner(y) or not np.shares_memory(x, y):
                 continue
-            if not {a if isinstance(a, int) else id(a), b if isinstance(b, int) else id(b)} & changed:
-                continue
+            keys = {ref if isinstance(ref, int) else id(ref) for ref in (a, b)}
             related = not isinstance(a, int) and not isinstance(b, int) and _base(s) is _base(t)
-            if not related:
+            if keys & changed and not related:
                 found.append((a, b))
         return found
 
@@ -470,14 +471,18 @@ class _Call:
             if owner is not None and _key(owner) in targets:
                 traced.copied.append(i)  # the call overwrites it
                 owner = None
-            if owner.__class__ is tuple and owner[1] >= len(self.computed):
-                owner = None
+            elif type(owner) is tuple and owner[1] >= len(self.computed):
+                owner = None  # nobody else sees it
             traced.owners.append(owner)
 
 
 def _key(ref: Any) -> Any:
-    return id(ref) if isinstance(ref, Tensor) else (ref.__class__, *map(_key, ref)) if isinstance(
-        ref, tuple) else (int, ref)  # fmt: skip
+    """What is equal for references to the same tensor (whose == compares elements)."""
+    if isinstance(ref, Tensor):
+        return id(ref)
+    if isinstance(ref, tuple):
+        return (type(ref), *map(_key, ref))
+    return (type(ref), ref)
 
 
 def _base(t: Tensor) -> Tensor:

@@ -83,7 +83,7 @@ def test_messages():
         return x.exp() if again else x.exp().sin()
 
     y = checkpoint(f, ng.ones(2, requires_grad=True), use_reentrant=False)
-    with pytest.raises(CheckpointError, match="during forward: 2\n.*recomputation: 1"):
+    with pytest.raises(CheckpointError, match=r"during forward: 2\n.*recomputation: 1"):
         y.sum().backward()
     with pytest.warns(UserWarning, match="use_reentrant parameter should be passed"):
         checkpoint(lambda x: x * 2, ng.ones(2, requires_grad=True))

@@ -56,7 +56,7 @@ def derivatives(fn: Any, arrays: list[Any]) -> list[Any]:
         (out * out).sum() + total, leaves, create_graph=True, materialize_grads=True
     )
     result += first
-    combined = sum((g * g.detach().cos()).sum() for g in first)
+    combined = (first[0] * first[1].detach().cos()).sum() + (first[1] ** 2).sum()
     if combined.requires_grad:
         result += ng.autograd.grad(combined, leaves, materialize_grads=True)
     return [r.detach().numpy() for r in result]

@@ -34,7 +34,7 @@ class Square(ng.autograd.Function):
 def test_apply_function():
     x = ng.tensor([1.0, 2.0], requires_grad=True)
     ng.autograd.apply_function(Square, [x]).sum().backward()
-    assert x.grad.tolist() == [20.0, 40.0]
+    assert x.grad is not None and x.grad.tolist() == [20.0, 40.0]
 
 
 def test_gradcheck_finds_a_wrong_backward():
@@ -122,7 +122,7 @@ def test_compiled_forward_and_backward_outside():
     y = f(x)
     y.backward()
     assert float(y) == 10.0
-    assert x.grad.tolist() == [40.0, 80.0]
+    assert x.grad is not None and x.grad.tolist() == [40.0, 80.0]
 
 
 def test_compiled_training_step():

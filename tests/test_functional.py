@@ -34,7 +34,7 @@ def test_hessian_is_symmetric_and_agrees_with_products():
 
 
 def test_messages_name_the_argument():
-    with pytest.raises(TypeError, match="inputs given to vjp .* given inputs has type"):
+    with pytest.raises(TypeError, match=r"inputs given to vjp .* given inputs has type"):
         functional.vjp(lambda x: x, [1.0])
     with pytest.raises(RuntimeError, match="v has invalid size"):
         functional.jvp(lambda x: x, ng.ones(2), ng.ones(3))

@@ -50,10 +50,13 @@ def test_hooked_graphs_have_no_cycles():
 
 def test_a_hook_that_holds_its_tensor_is_collected():
     x = ng.ones(3, requires_grad=True)
-    y = x.exp()
-    y.register_hook(lambda g: g * y)
-    alive = weakref.ref(y)
-    del y
+
+    def hooked():
+        y = x.exp()
+        y.register_hook(lambda g: g * y)
+        return weakref.ref(y)
+
+    alive = hooked()
     gc.collect()
     assert alive() is None
 

@@ -189,7 +189,7 @@ def test_nested_vmap_of_vjp_is_a_loop(name):
 
 
 def t(*values):
-    return ng.tensor(values if len(values) > 1 else values[0], dtype=F64)
+    return ng.tensor(values[0] if len(values) == 1 else values, dtype=F64)
 
 
 def test_perturbation_confusion():
@@ -413,6 +413,33 @@ def test_in_place_under_grad_and_jvp():
     count = ng.zeros(2, dtype=F64)
     func.jvp(lambda x: count.add_(x) * x, (t(1.0, 2.0),), (t(1.0, 1.0),))
     close(count, [1.0, 2.0])
+
+
+def test_inputs_changed_in_place():
+    x = t(1.0, 2.0)
+    with pytest.raises(RuntimeError, match="in-place"):
+        func.grad(lambda x: x.mul_(2).sum())(x)
+    with pytest.raises(RuntimeError, match="in-place"):
+        func.grad(lambda x: x[:1].mul_(2).sum())(x)
+    out, tangent = func.jvp(lambda x: x.mul_(2), (x,), (t(1.0, 0.0),))
+    close(tangent, [2.0, 0.0])
+    close(out, [2.0, 4.0])
+    close(x, [2.0, 4.0])
+
+
+def test_shapes_that_depend_on_values():
+    f = lambda x: x[x > 1].sum()  # noqa: E731
+    close(func.grad(f)(t(1.0, 2.0)), [0.0, 1.0])
+    close(func.jvp(f, (t(1.0, 2.0),), (t(3.0, 4.0),))[1], 4.0)
+    with pytest.raises(RuntimeError, match="vmap"):
+        func.vmap(f)(t([1.0, 2.0], [3.0, 4.0]))
+
+
+def test_detach_stops_every_mode():
+    f = lambda x: x * x.detach() * func.stop_gradient(x)  # noqa: E731
+    close(func.grad(f)(t(3.0)), 9.0)
+    close(func.jvp(f, (t(3.0),), (t(1.0),))[1], 9.0)
+    close(func.vmap(func.grad(f))(t(3.0, 4.0)), [9.0, 16.0])
 
 
 def test_escaped_tensors_are_refused():

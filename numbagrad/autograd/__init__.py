@@ -1,11 +1,17 @@
 """Reverse-mode differentiation with the interface of ``torch.autograd``."""
 
-from . import function, functional, graph
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING, Any
+
+from . import function, graph
 from .accumulate import GradientAccumulator
 from .anomaly import detect_anomaly, is_anomaly_enabled, set_detect_anomaly
 from .api import backward, grad
 from .function import Function, apply_function
 from .gradcheck import GradcheckError, gradcheck, gradgradcheck
+
+if TYPE_CHECKING:
+    from . import functional
 
 __all__ = [
     "Function",
@@ -23,3 +29,9 @@ __all__ = [
     "is_anomaly_enabled",
     "set_detect_anomaly",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "functional":  # loaded when first used
+        return _import_module(f"{__name__}.functional")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

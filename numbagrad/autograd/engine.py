@@ -29,7 +29,7 @@ _accumulating = threading.Lock()
 class Pass:
     """A backward pass that is under way, for those who are called by it."""
 
-    __slots__ = ("everything", "id", "nodes")
+    __slots__ = ("__weakref__", "everything", "id", "nodes")
 
     def __init__(self, nodes: Container[Node], everything: bool) -> None:
         self.id = next_sequence()
@@ -80,7 +80,7 @@ def run_backward(
             if node is None:
                 node = heapq.heappop(ready)[1]
             edges = node.edges
-            buffer = pending.pop(node, None)
+            buffer: Any = pending.pop(node, None)
             private = False
             if buffer is None and (node.runs_anyway or node.hooks is not None):
                 buffer = [None] * node.n_outputs
@@ -284,9 +284,7 @@ def _fit(node: OpNode, grads: Sequence[Any]) -> Sequence[Any]:
     return grads if fitted is None else fitted
 
 
-def _run_tensor_hooks(
-    by_output: dict[int, dict[int, Any]], buffer: list[Tensor | None]
-) -> None:
+def _run_tensor_hooks(by_output: dict[int, dict[int, Any]], buffer: list[Tensor | None]) -> None:
     for nr, hooks in by_output.items():
         for fn in list(hooks.values()):
             g = buffer[nr]

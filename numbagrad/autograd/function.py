@@ -303,13 +303,16 @@ class Function(metaclass=_FunctionMeta):
         )
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> Any:
-        """Save on `ctx` what `backward` needs of all arguments and of what `forward` returned."""
+    def setup_context(*args: Any, **kwargs: Any) -> Any:
+        """``setup_context(ctx, inputs, output)``: save on `ctx` what `backward` needs.
+
+        `inputs` are all arguments, `output` is what `forward` returned.
+        """
         raise NotImplementedError("setup_context is not implemented.")
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Any) -> Any:
-        """The gradients of the arguments, given those of the outputs."""
+    def backward(*args: Any, **kwargs: Any) -> Any:
+        """``backward(ctx, *grad_outputs)``: the gradients of the arguments."""
         raise NotImplementedError(
             "You must implement either the backward or vjp method for your custom "
             "autograd.Function to use it with backward mode AD."

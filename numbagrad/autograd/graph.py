@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -253,36 +254,37 @@ def register_multi_grad_hook(
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
     lock = threading.Lock()
     if mode == "any":
-        ran: set[int] = set()
+        ran: weakref.WeakSet[Any] = weakref.WeakSet()  # the passes that have called it
 
         @functools.wraps(fn)
         def first(grad: Tensor) -> None:
-            current = thread.modes.backward.id
+            current = thread.modes.backward
             with lock:
                 if current in ran:
                     return
-                ran.clear()  # passes before this one have ended
                 ran.add(current)
             fn(grad)
 
         return _Handles(t.register_hook(first) for t in tensors if t.requires_grad)
 
-    waiting: dict[int, tuple[list[Any], list[int]]] = {}
+    # By pass; one that ends with an error takes its entry along.
+    waiting: weakref.WeakKeyDictionary[Any, tuple[list[Any], list[int]]]
+    waiting = weakref.WeakKeyDictionary()
     nodes = [gradient_edge(t)[0] if t.requires_grad else None for t in tensors]
 
     def hook_of(i: int) -> Callable[[Tensor], None]:
         def hook(grad: Tensor) -> None:
             current = thread.modes.backward
             with lock:
-                if current.id not in waiting:
+                if current not in waiting:
                     left = sum(node in current.nodes for node in nodes)
-                    waiting[current.id] = [None] * len(nodes), [left]
-                grads, count = waiting[current.id]
+                    waiting[current] = [None] * len(nodes), [left]
+                grads, count = waiting[current]
                 grads[i] = grad
                 count[0] -= 1
                 last = count[0] == 0
                 if last:
-                    del waiting[current.id]
+                    del waiting[current]
             if last:
                 fn(grads)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -41,8 +42,12 @@ def supported(e: Eqn) -> bool:
     dtypes = [compute, *(a.dtype for a in (*e.inputs, *e.outputs) if isinstance(a, Var))]
     if any(d not in _FLOATS and d not in _OTHERS for d in dtypes):
         return False
-    tree = ast.parse(e.op.expr, mode="eval")
-    for node in ast.walk(tree):
+    return _has_code(e.op.expr, compute)
+
+
+@functools.cache  # planning a new size asks again for each equation
+def _has_code(expr: str, compute: np.dtype[Any]) -> bool:
+    for node in ast.walk(ast.parse(expr, mode="eval")):
         if isinstance(node, ast.Call):
             name = node.func.id if isinstance(node.func, ast.Name) else ""
             if name not in VECMATH and name != "abs":
@@ -52,18 +57,25 @@ def supported(e: Eqn) -> bool:
     return True
 
 
-class _Names(ast.NodeTransformer):
-    """Puts operands, typed constants and vecmath functions into an op's expression."""
+@functools.cache
+def _template(expr: str, compute: np.dtype[Any]) -> tuple[str, frozenset[str]]:
+    """An expression to be filled with operands by name, and the functions it calls."""
+    used: set[str] = set()
+    body = _Names(compute, used).visit(ast.parse(expr, mode="eval"))
+    return ast.unparse(ast.fix_missing_locations(body)), frozenset(used)
 
-    def __init__(self, operands: dict[str, str], compute: np.dtype[Any], used: set[str]) -> None:
-        self.operands = operands
+
+class _Names(ast.NodeTransformer):
+    """Puts places for operands, typed constants and vecmath functions into an expression."""
+
+    def __init__(self, compute: np.dtype[Any], used: set[str]) -> None:
         self.compute = compute
         self.used = used
 
     def visit_Name(self, node: ast.Name) -> Any:
         if node.id == "inf":
             return ast.parse(constant(np.inf, self.compute), mode="eval").body
-        return ast.Name(self.operands[node.id])
+        return ast.Name(f"{{{node.id}}}")
 
     def visit_Constant(self, node: ast.Constant) -> Any:
         return ast.parse(constant(node.value, self.compute), mode="eval").body
@@ -97,9 +109,9 @@ def lines(
             else:
                 text = constant(a, compute)
             operands[name] = text
-        tree = ast.parse(e.op.expr, mode="eval")
-        body = _Names(operands, compute, used).visit(tree)
-        text = ast.unparse(ast.fix_missing_locations(body))
+        template, functions = _template(e.op.expr, compute)
+        used |= functions
+        text = template.format(**operands)
         want = e.outputs[0].dtype
         if want != compute or compute.kind in "iu":
             text = f"{type_call(want)}({text})"

@@ -16,7 +16,7 @@ import numpy as np
 class Var:
     """A value of known shape and dtype; identity is its name."""
 
-    __slots__ = ("shape", "dtype")
+    __slots__ = ("dtype", "shape")
 
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self.shape = shape

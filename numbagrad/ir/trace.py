@@ -16,7 +16,6 @@ from ..modes import thread
 from ..tensor import Tensor, wrap
 from .graph import Atom, Eqn, Graph, Var
 
-
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
 
@@ -47,7 +46,7 @@ class _State(NamedTuple):
 class TraceTracer:
     """Stands for a variable of the graph that is being traced."""
 
-    __slots__ = ("interpreter", "var", "shape", "dtype")
+    __slots__ = ("dtype", "interpreter", "shape", "var")
 
     def __init__(self, interpreter: Trace, var: Var) -> None:
         self.interpreter = interpreter

@@ -384,6 +384,8 @@ place = primitive(
     batch=batch_place,
     doc="Zeros with x * c (which broadcast) at the elements that pick takes.",
 )  # fmt: skip
+
+
 def _batch_pick_sum(call: Batched) -> Tensor:
     taken = split(pick(merge(call.full(0)), merge(call.full(1))), call.size)
     c = call.xs[2]

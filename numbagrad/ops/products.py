@@ -53,7 +53,12 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
                 "same number of elements, but got different sizes"
             )
         L._matmul_shape(x._data, y._data)
-    r = L.matmul(x, y)
+    if len(b) <= 2 and x.ndim > 2 and 0 not in a:
+        # One product of all rows: its gradient for y is one product too, not a sum of many.
+        rows = V.reshape(x, (x.numel() // a[-1], a[-1]))
+        r = V.reshape(L.matmul(rows, y), (*a[:-1], y._data.shape[-1]))
+    else:
+        r = L.matmul(x, y)
     if len(a) == 1:
         r = _drop(r, -2)
     return _drop(r, -1) if len(b) == 1 else r

@@ -10,10 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-
 from ..codegen.scalar import supported
 from ..ir.graph import FUSED, Eqn, Graph, Var
-
 
 _OPERANDS = 24  # inputs and outputs of a kernel: more spill address registers
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..autograd.api import grad as autograd_grad
 from ..dispatch import bind
+from ..inplace import assign
 from ..ir.pytree import flatten, tree_map, unflatten
 from ..modes import thread
 from ..ops.elementwise import add, to_dtype
@@ -129,7 +130,7 @@ def _evaluate(op: Any, args: Sequence[Any], params: dict[str, Any]) -> Any:
 
 
 def _pointwise(
-    op: Any, primals: Sequence[Any], tangents: Sequence[Tensor | None], out: Tensor
+    op: Any, primals: Sequence[Any], tangents: Sequence[Tensor | None], out: Any
 ) -> Tensor | None:
     """The Jacobian of a pointwise op is diagonal: the gradient rule applied to the tangent."""
     named = dict(zip(op.inputs, primals, strict=True))
@@ -283,6 +284,7 @@ def jvp_of(
     _check_pairs(leaves, flat)
     with Dual() as level:
         stands = [dual(level, x, t) for x, t in zip(leaves, flat, strict=True)]
+        before = [s._data for s in stands]
         result = func(*replaced(args, argnums, unflatten(structure, stands)))
         aux = None
         if has_aux:
@@ -302,6 +304,14 @@ def jvp_of(
                 )
         out = [_primal(level, o) for o in outs]
         out_tangents = [_tangent(level, o, strict) for o in outs]
+        # What the function changed in place is changed for the caller, as in PyTorch.
+        changed = [
+            (x, _primal(level, s))
+            for x, s, b in zip(leaves, stands, before, strict=True)
+            if s._data is not b
+        ]
+    for x, value in changed:
+        assign(x, value, "jvp")
     return unflatten(out_structure, out), unflatten(out_structure, out_tangents), aux
 
 

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Container, Iterable
 from typing import Any
 
+import numpy as np
+
 from ..dispatch import Interpreter, bind
 from ..modes import thread
 from ..tape import AccumulateGrad, Edge, Node, gradient_edge, refresh
@@ -34,6 +36,17 @@ class LevelTracer:
     @property
     def ndim(self) -> int:
         return len(self.shape)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """The values, where Python may see them; the error of the interpreter elsewhere."""
+        t = self.interpreter.concrete(wrap(self), "an operation on the values")
+        return np.array(t._data, dtype, copy=copy)
+
+    def __getattr__(self, name: str) -> Any:
+        # Ops whose result depends on values read them from arrays: nonzero, unique, ...
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.__array__(), name)
 
     def contents(self) -> tuple[Tensor, ...]:
         """The tensors inside."""
@@ -150,6 +163,8 @@ class TransformInput(Node):
     """
 
     __slots__ = ("active",)
+
+    is_input = True
 
     def __init__(self, edges: Iterable[Edge]) -> None:
         super().__init__(tuple(edges))

@@ -144,10 +144,7 @@ def batch_of(level: Batch, x: Tensor, dim: int) -> Tensor:
 
 def unbatch(level: Batch, t: Tensor, dim: int) -> Tensor:
     """What a tensor of the level, or one that is the same for the whole batch, is outside."""
-    if level.owns(t):
-        value = leave(t._data.value)
-    else:
-        value = level.spread(leave(level.released(t)))
+    value = leave(t._data.value) if level.owns(t) else level.spread(leave(level.released(t)))
     return from_front(value, wrap_dim(dim, value.ndim))
 
 

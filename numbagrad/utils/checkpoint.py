@@ -79,7 +79,7 @@ def checkpoint(
         function: runs a second time in the backward pass, and must do the same then.
         use_reentrant: which variant. False: all of autograd works. True: only ``backward()``
             without `inputs`; an argument itself, not inside a list, must require grad; no
-            `kwargs`. Not given: True, with a warning.
+            `kwargs`. Not given: True, with a warning. In a compiled function they are the same.
         context_fn: returns two context managers, for the first and the second run.
         determinism_check: "default" compares shapes and dtypes of the two runs, "none" does not.
         debug: accepted for compatibility.
@@ -109,7 +109,7 @@ def checkpoint(
     preserve = kwargs.pop("preserve_rng_state", True)
     if kwargs and use_reentrant:
         raise ValueError("Unexpected keyword arguments: " + ",".join(kwargs))
-    if use_reentrant:
+    if use_reentrant and thread.modes.trace is None:
         if context_fn is not noop_context_fn or debug:
             raise ValueError(
                 "Passing `context_fn` or `debug` is only supported when use_reentrant=False."

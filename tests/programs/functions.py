@@ -136,8 +136,9 @@ def function_gradients_of_wrong_number_or_kind(lib):
 @program
 def function_gradients_of_wrong_shape_or_dtype(lib):
     results = (
-        lib.ones(3), lib.ones(4, 2), lib.ones(()), lib.ones(1), lib.ones(2, 1), lib.ones(2).double(),
-        lib.ones(2, dtype=lib.int64), lib.ones(2, dtype=lib.complex64), lib.ones(3, 1, 2),
+        lib.ones(3), lib.ones(4, 2), lib.ones(()), lib.ones(1), lib.ones(2, 1),
+        lib.ones(2).double(), lib.ones(2, dtype=lib.int64), lib.ones(2, dtype=lib.complex64),
+        lib.ones(3, 1, 2),
     )  # fmt: skip
     found = []
     for result in results:
@@ -464,8 +465,8 @@ def function_vjp_is_backward(lib):
     x = leaf(lib, 1.0)
     one.apply(x).backward()
     return (
-        x.grad, outcome(lambda: both.apply(x).backward()), outcome(lambda: none.apply(x).backward()),
-        outcome(lambda: lib.autograd.Function.apply(x)),
+        x.grad, outcome(lambda: both.apply(x).backward()),
+        outcome(lambda: none.apply(x).backward()), outcome(lambda: lib.autograd.Function.apply(x)),
     )  # fmt: skip
 
 

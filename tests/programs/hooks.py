@@ -304,7 +304,7 @@ def saved_tensors_hooks_and_functions(lib):
         return y
 
     def backward(ctx, g):
-        x, _, y = ctx.saved_tensors
+        _, _, y = ctx.saved_tensors
         return g * y * 100
 
     f = type("F", (lib.autograd.Function,), {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import leaf, outcome, program
 
 
-def counted(log, fn, name="run"):
+def counted(log, fn, name: object = "run"):
     def run(*args, **kwargs):
         log.append(name)
         return fn(*args, **kwargs)
