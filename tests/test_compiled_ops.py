@@ -54,9 +54,14 @@ def agree(op: Op, make: Make) -> None:
             close(ours, eager, what)
 
 
+#: One for each way in which code is generated: NumPy runs float16 and complex numbers, small
+#: integers wrap around, and float64 is tested with the gradients.
+GENERATED = (ng.bool, ng.int8, ng.float16, ng.float32, ng.complex64)
+
+
 @pytest.mark.parametrize("op", OPS)
-def test_every_dtype(op):
-    for dtype in DTYPES:
+def test_dtypes(op):
+    for dtype in GENERATED:
         if takes(op, dtype):
             agree(op, Make(dtype))
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from .. import dtypes
+from ..runtime import openblas
 from ..tensor import Tensor
 from . import view as V
 from .batching import batch_conv, batch_conv_weight, batch_images, batch_max_pool_index
@@ -139,7 +140,7 @@ def _conv(x: Any, w: Any, **sizes: Any) -> Any:
     y = np.empty((x.shape[0], w.shape[0], *c.out), x.dtype)
     for part in c.parts():
         images = padded[part]
-        product = np.matmul(rows, c.columns_of(images))
+        product = openblas.matmul(rows, c.columns_of(images))
         y[part] = product.reshape(w.shape[0], len(images), *c.out).swapaxes(0, 1)
     return y
 
@@ -150,7 +151,7 @@ def _conv_input(g: Any, w: Any, *, shape: Shape, **sizes: Any) -> Any:
     space = tuple(n + lo + hi for n, (lo, hi) in zip(shape[2:], c.padding, strict=True))
     x = np.zeros((shape[1], shape[0], *space), g.dtype)
     for part in c.parts():
-        columns = np.matmul(rows, c.rows_of(g[part]))
+        columns = openblas.matmul(rows, c.rows_of(g[part]))
         columns = columns.reshape(shape[1], *c.kernel, -1, *c.out)
         for place, seen in _seen(x[:, part], c.kernel, c.stride, c.dilation, c.out):
             seen += columns[(slice(None), *place)]
@@ -163,7 +164,7 @@ def _conv_weight(g: Any, x: Any, *, kernel: Shape, **sizes: Any) -> Any:
     padded = _padded(x, c.padding)
     total = np.zeros(c.w_rows, g.dtype)
     for part in c.parts():
-        total += np.matmul(c.rows_of(g[part]), c.columns_of(padded[part]).swapaxes(1, 2))
+        total += openblas.matmul(c.rows_of(g[part]), c.columns_of(padded[part]).swapaxes(1, 2))
     return total.reshape(shape)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..runtime import openblas
 from ..tensor import Tensor
 from .batching import batch_matmul
 from .elementwise import conj
@@ -31,7 +32,7 @@ def _matmul_shape(x: Any, y: Any) -> Any:
 
 matmul = primitive(
     "matmul",
-    np.matmul,
+    openblas.matmul,
     _matmul_shape,
     inputs=("x", "y"),
     grad=(

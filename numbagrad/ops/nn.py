@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import dtypes
 from ..dispatch import bind
+from ..runtime import openblas
 from ..tensor import Tensor, wrap
 from . import elementwise as E
 from . import linalg as L
@@ -78,10 +79,10 @@ def _linear(x: Any, w: Any, b: Any = None) -> Any:
     d = x.dtype
     if x.ndim == w.ndim == 2 and w.dtype is d and (b is None or (b.ndim == 1 and b.dtype is d)):
         # NumPy itself refuses the extents that do not fit.
-        y = np.dot(x, w.T)
+        y = openblas.matmul(x, w.T)
         return y if b is None else np.add(y, b, y)
     shape, _ = _linear_shape(x, w, b)
-    y = np.dot(_rows(x), w.T)
+    y = openblas.matmul(_rows(x), w.T)
     if b is not None:
         np.add(y, b, y)
     return y if x.ndim == 2 else y.reshape(shape)
@@ -93,7 +94,7 @@ def _linear_input_shape(g: Any, w: Any) -> Any:
 
 
 def _linear_input(g: Any, w: Any) -> Any:
-    y = np.dot(_rows(g), w)
+    y = openblas.matmul(_rows(g), w)
     return y if g.ndim == 2 else y.reshape(*g.shape[:-1], w.shape[1])
 
 
@@ -168,7 +169,7 @@ linear_input = primitive(
     doc="x @ w over the last dimension of x.",
 )  # fmt: skip
 linear_weight = primitive(
-    "linear_weight", lambda x, y: np.dot(_rows(x).T, _rows(y)),
+    "linear_weight", lambda x, y: openblas.matmul(_rows(x).T, _rows(y)),
     lambda x, y: ((x.shape[-1], y.shape[-1]), x.dtype), inputs=("x", "y"),
     grad=(lambda g, y: linear_plain(conj(y), g), lambda g, x: linear_input(conj(x), g)),
     array_rules=True, lower=lambda x, y: L.matmul(L.transpose_last(_flat(x)), _flat(y)),

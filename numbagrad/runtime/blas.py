@@ -5,18 +5,14 @@ C into blocks of rows.
 """
 
 import ctypes
-import importlib.util
-import os
 from typing import NamedTuple
 
 import numpy as np
 
-from numbagrad.errors import NumbagradError
-from numbagrad.runtime import compiler
+from numbagrad.runtime import compiler, openblas
 from numbagrad.runtime import layout as at
 from numbagrad.runtime.vectorize import Hint
 
-_PACKAGE = "scipy_openblas32"
 _NAMES = {np.dtype(np.float32): "sgemm", np.dtype(np.float64): "dgemm"}
 
 _SMALL = 2 * 96**3  # flops below which a product stays one call on one thread (10-20 µs)
@@ -24,8 +20,6 @@ _SMALL = 2 * 96**3  # flops below which a product stays one call on one thread (
 # is at its best on narrow products with about 64 rows.
 _LARGEST_BLOCK, _NARROW_BLOCK, _SMALLEST_BLOCK = 128, 64, 32
 _NARROW = 32
-
-_library: ctypes.CDLL | None = None
 
 
 class Gemm(NamedTuple):
@@ -112,35 +106,5 @@ def gemm_kernel(dtype: np.dtype) -> int:
 
 def gemm_address(dtype: np.dtype) -> int:
     """Return the address of cblas_sgemm or cblas_dgemm."""
-    function = getattr(_openblas(), f"scipy_cblas_{_NAMES[dtype]}")
+    function = getattr(openblas.library(), f"scipy_cblas_{_NAMES[dtype]}")
     return ctypes.cast(function, ctypes.c_void_p).value or 0
-
-
-def _openblas() -> ctypes.CDLL:
-    global _library
-    with compiler.lock:
-        if _library is None:
-            _library = _load()
-        return _library
-
-
-def _load() -> ctypes.CDLL:
-    spec = importlib.util.find_spec(_PACKAGE)  # importing the package costs 30 ms more
-    if spec is None or spec.origin is None:
-        raise NumbagradError(
-            "matrix products need OpenBLAS: install it with `pip install scipy-openblas32`"
-        )
-    directory = os.path.join(os.path.dirname(spec.origin), "lib")
-    names = [n for n in sorted(os.listdir(directory)) if n.startswith("libscipy_openblas")]
-    # Without this OpenBLAS starts threads of its own while it is loaded.
-    before = os.environ.get("OPENBLAS_NUM_THREADS")
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    try:
-        library = ctypes.CDLL(os.path.join(directory, names[0]))
-    finally:
-        if before is None:
-            del os.environ["OPENBLAS_NUM_THREADS"]
-        else:
-            os.environ["OPENBLAS_NUM_THREADS"] = before
-    library.scipy_openblas_set_num_threads(1)
-    return library
