@@ -424,5 +424,3 @@ def compile(fn: Callable[..., Any] | None = None) -> Any:
     if fn is None:
         return compile
     return Compiled(fn)
-
-

@@ -181,9 +181,7 @@ class _Call:
         self.tensors = tensors
         self.pinned = pinned
         self.origins: list[Edge | None] = []
-        self.stands = [
-            t if i in pinned else self._stand(t) for i, t in enumerate(tensors)
-        ]
+        self.stands = [t if i in pinned else self._stand(t) for i, t in enumerate(tensors)]
         self.arguments = [i for i in range(len(tensors)) if i not in pinned]
         self.place = {id(self.stands[i]): i for i in self.arguments}
         self.initial = [s._data for s in self.stands]
@@ -355,9 +353,7 @@ class _Call:
 
     # -- the gradient -----------------------------------------------------------------------
 
-    def _differentiate(
-        self, traced: Traced, roots: list[Tensor]
-    ) -> tuple[list[Var], list[Any]]:
+    def _differentiate(self, traced: Traced, roots: list[Tensor]) -> tuple[list[Var], list[Any]]:
         """Write down the backward pass: the variables of its cotangents, and the gradients."""
         tracing = self.tracing
         if not roots:

@@ -15,7 +15,6 @@ from numbagrad.ops.registry import REGISTRY, Op
 from tests.samples import DTYPES, LAYOUTS, Make, samples, takes
 
 
-
 def ops(which: Callable[[Op], Any] = lambda op: True) -> list[Any]:
     return [pytest.param(op, id=name) for name, op in sorted(REGISTRY.items()) if which(op)]
 

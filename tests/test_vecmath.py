@@ -24,6 +24,7 @@ from numba.extending import intrinsic
 from numba.np.numpy_support import carray
 
 from numbagrad.kernels import vecmath
+from numbagrad.kernels.names import VECMATH
 from numbagrad.kernels.vecmath import REGISTRY
 from numbagrad.kernels.vecmath_lane import Lane
 
@@ -477,3 +478,7 @@ def test_lookup() -> None:
         vecmath.lookup("tanh", np.dtype(np.int32))
     with pytest.raises(AttributeError):
         vecmath.tanh_f16  # noqa: B018
+
+
+def test_code_generation_knows_all_functions():
+    assert set(REGISTRY) == VECMATH

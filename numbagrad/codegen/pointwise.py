@@ -1,4 +1,4 @@
-"""Pointwise graphs as callables on arrays of any extents, run by one compiled kernel each layout."""
+"""Pointwise graphs as functions of arrays of any extents: one compiled kernel per layout."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Buffer(NamedTuple):
     """Memory of one kind: "in" (argument), "const", "out", "arena" (at an offset), "numpy"."""
 
     kind: str
-    index: int = 0  # of the argument, or the offset in the arena
+    at: int = 0  # number of the argument, or offset in the arena
     array: Any = None
     shape: tuple[int, ...] = ()
     dtype: Any = None
@@ -162,7 +162,7 @@ class Executable:
             return
         buffer = self.buffers[place.buffer]
         size = -(-math.prod(buffer.shape) * buffer.dtype.itemsize // _ALIGNMENT) * _ALIGNMENT
-        self._holes.append((buffer.index, size))
+        self._holes.append((buffer.at, size))
         self._holes.sort()
         merged: list[tuple[int, int]] = []
         for start, length in self._holes:
@@ -344,7 +344,7 @@ class Executable:
                 buffer = self.buffers[place.buffer]
                 arena = buffer.kind == "arena"
                 slot = self._arena_slot if arena else self._slot[place.buffer]
-                offset = place.offset + (buffer.index if arena else 0)
+                offset = place.offset + (buffer.at if arena else 0)
                 bindings.append(Binding(len(words) + word, slot, offset))
             words += kernel.words
         return Program(steps, words, bindings, count, guards=guards)
@@ -355,8 +355,10 @@ class Executable:
             place = self._places[a]
             buffer = self.buffers[place.buffer]
             whole = place.offset == 0 and buffer.kind == "out"
-            if whole and place.shape == buffer.shape and place.strides == _dense(
-                place.shape, a.dtype.itemsize
+            if (
+                whole
+                and place.shape == buffer.shape
+                and place.strides == _dense(place.shape, a.dtype.itemsize)
             ):
                 return self._slot[place.buffer], None
         return -1, a
@@ -428,7 +430,7 @@ class Executable:
             return np.empty(place.shape, a.dtype)
         buffer = self.buffers[place.buffer]
         if buffer.kind == "arena":
-            base = np.ndarray(buffer.shape, buffer.dtype, slots[self._arena_slot], buffer.index)
+            base = np.ndarray(buffer.shape, buffer.dtype, slots[self._arena_slot], buffer.at)
         else:
             base = slots[self._slot[place.buffer]]
         if base.shape == place.shape and base.strides == place.strides and place.offset == 0:

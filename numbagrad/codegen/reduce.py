@@ -33,7 +33,7 @@ class Plan(NamedTuple):
 def supported(name: str, d: np.dtype[Any]) -> bool:
     """Whether there is a kernel for this reduction of this dtype."""
     if name == "sum":
-        return d.kind in "iu" and d.itemsize == 8 or d in (np.float32, np.float64)
+        return (d.kind in "iu" and d.itemsize == 8) or d in (np.float32, np.float64)
     return name in _COMBINE and d in (np.float32, np.float64)
 
 
@@ -113,7 +113,9 @@ def _rows(name: str, outer: loops.Loops, inner: loops.Loops, d: np.dtype[Any]) -
         "    for o in range(table[4]):",
     ]  # fmt: skip
     if ki > 1:
-        body += ["        " + x for x in _decode("t", "o", ki - 1, second, [second + ki - 1], ["c"])]
+        body += [
+            "        " + x for x in _decode("t", "o", ki - 1, second, [second + ki - 1], ["c"])
+        ]
     else:
         body.append("        c = 0")
     body.append(f"        p = at_{d.name}(table[0] + a + c)")
@@ -150,8 +152,8 @@ def _columns(name: str, outer: loops.Loops, inner: loops.Loops, d: np.dtype[Any]
         body += ["first, last = lo, hi", "for row in range(1):", "    a = 0", "    b = 0"]
     else:
         body += ["first, last = 0, table[3]", "for row in range(lo, hi):"]
-        body += ["    " + x for x in _decode("r", "row", ko - 1, first,
-                                              [first + ko - 1, first + 2 * (ko - 1)], ["a", "b"])]  # fmt: skip
+        strides = [first + ko - 1, first + 2 * (ko - 1)]
+        body += ["    " + x for x in _decode("r", "row", ko - 1, first, strides, ["a", "b"])]
     plus = "y[k] + t[k]" if name == "sum" else f"{combine}(y[k], t[k])"
     body += [
         f"    y = at_{d.name}(table[1] + b + first * {size})",

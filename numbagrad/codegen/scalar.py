@@ -98,7 +98,7 @@ def lines(
     """
     result = []
     for e in graph.eqns:
-        compute, out = e.op.dtype_rule.resolve(e.inputs)
+        compute, _ = e.op.dtype_rule.resolve(e.inputs)
         operands = {}
         for i, (name, a) in enumerate(zip(e.op.inputs, e.inputs, strict=True)):
             exempt = e.op.dtype_rule.condition and i == 0

@@ -67,7 +67,7 @@ def pointwise_source(graph: Graph, layout: Layout) -> str:
     stores = []
     for k, a in enumerate(graph.outputs, n_in):
         text = names[a]
-        if a.dtype.kind == "b":
+        if _dtype(a).kind == "b":
             text = f"np.uint8({text})"
         stores.append(f"{pointers[k]}[{_index(k, dense, layout)}] = {text}")
 

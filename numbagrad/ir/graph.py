@@ -106,7 +106,8 @@ def _lines(graph: Graph) -> Iterator[str]:
                 yield f"{indent}}}"
                 continue
             params = ", ".join(f"{k}={v!r}" for k, v in e.params.items())
-            yield f"{indent}{typed(e.outputs)} = {e.op.name}{f'[{params}]' if params else ''} {inputs}"
+            name = f"{e.op.name}[{params}]" if params else e.op.name
+            yield f"{indent}{typed(e.outputs)} = {name} {inputs}"
 
     yield f"graph({typed(graph.inputs)}) {{"
     for v, array in graph.consts.items():

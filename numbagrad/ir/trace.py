@@ -40,7 +40,7 @@ class _State(NamedTuple):
     nr: int
     requires_grad: bool
     view_version: int
-    count: int
+    version: int
 
 
 class TraceTracer:
@@ -224,7 +224,7 @@ class Trace(Interpreter):
             if t._view is not None:
                 t._view.version = state.view_version
             if t._counter:
-                t._counter[0] = state.count
+                t._counter[0] = state.version
         for leaf, before in self.grads.values():
             leaf._grad = before
 
@@ -247,10 +247,8 @@ class Trace(Interpreter):
         )
 
 
-def trace(
-    fn: Callable[..., Any], avals: Sequence[tuple[tuple[int, ...], np.dtype[Any]]]
-) -> Graph:
-    """The graph of ``fn(*tensors) -> tensor or sequence of tensors`` for these shapes and dtypes."""
+def trace(fn: Callable[..., Any], avals: Sequence[tuple[tuple[int, ...], np.dtype[Any]]]) -> Graph:
+    """The graph of ``fn(*tensors)``, which returns tensors, for these shapes and dtypes."""
     tracing = Trace()
     previous = thread.modes.trace, thread.modes.grad
     thread.modes.trace, thread.modes.grad = tracing, False

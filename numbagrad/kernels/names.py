@@ -4,8 +4,9 @@
 keeps both equal.
 """
 
-VECMATH = frozenset(
-    """acos acosh asin asinh atan atan2 atanh ceil copysign cos cosh digamma erf erfc erfinv exp exp2
-    expm1 floor fmod lgamma log log10 log1p log2 log_sigmoid maximum minimum pow remainder round
-    rsqrt sigmoid sign sin sinh softplus sqrt tan tanh trunc""".split()
-)
+_NAMES = """
+    acos acosh asin asinh atan atan2 atanh ceil copysign cos cosh digamma erf erfc erfinv
+    exp exp2 expm1 floor fmod lgamma log log10 log1p log2 log_sigmoid maximum minimum pow
+    remainder round rsqrt sigmoid sign sin sinh softplus sqrt tan tanh trunc
+"""
+VECMATH = frozenset(_NAMES.split())

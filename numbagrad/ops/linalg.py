@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..runtime import openblas
 from ..tensor import Tensor
 from .batching import batch_matmul

@@ -189,9 +189,9 @@ class Op:
             else:
                 wants = self._wants[i]
                 result.append(
-                    rule(*[
-                        named[n] if n in named else self._argument(node, n, named) for n in wants
-                    ])
+                    rule(
+                        *[named[n] if n in named else self._argument(node, n, named) for n in wants]
+                    )
                 )
         return result
 

@@ -43,7 +43,7 @@ def _levels(graph: Graph, pointwise: list[bool]) -> list[int]:
 
 
 def fuse(graph: Graph) -> Graph:
-    """Replace groups of pointwise equations by one equation each, in an order that respects them."""
+    """Replace groups of pointwise equations by one equation each, in an order that fits."""
     pointwise = [supported(e) for e in graph.eqns]
     levels = _levels(graph, pointwise)
     groups: dict[Any, list[int]] = {}
@@ -118,5 +118,3 @@ def _fused(graph: Graph, part: list[int], read_by: dict[Var, set[int]], results:
         if v in results or any(i not in inside for i in read_by.get(v, ()))
     )
     return Eqn(FUSED, inputs, {"graph": Graph(inputs, eqns, outputs)}, outputs)
-
-

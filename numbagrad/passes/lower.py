@@ -32,9 +32,7 @@ def lower(graph: Graph) -> Graph:
         consts.update(inner.consts)
         for v, a in zip(e.outputs, inner.outputs, strict=True):
             renamed[v] = local.get(a, a) if isinstance(a, Var) else a
-    return Graph(
-        graph.inputs, tuple(eqns), tuple(current(a) for a in graph.outputs), consts
-    )
+    return Graph(graph.inputs, tuple(eqns), tuple(current(a) for a in graph.outputs), consts)
 
 
 def _traced(e: Eqn) -> Graph:
