@@ -31,9 +31,7 @@ from .modes import (
     no_grad,
     set_grad_enabled,
 )
-from .ops import arrange, composite, indexing, math, mutation, products, reduce, shape
-from .ops import conv as _ops_conv
-from .ops import nn as _ops_nn
+from .ops import everything as _everything
 from .ops.export import EXPORTS, publish_registry
 from .random import Generator, default_generator
 from .tensor import Size, Tensor

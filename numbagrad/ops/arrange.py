@@ -230,7 +230,7 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
             f"masked_scatter: expected source to have at least {count} elements, the number of "
             f"ones in mask, but it has {source.numel()}"
         )
-    from .indexing import _index_put_
+    from .scatter import _index_put_
 
     first = V.slice_(V.reshape(source, (source.numel(),)), index=(slice(0, count),))
     return _index_put_(V.clone(x), (mask,), first)

@@ -17,7 +17,7 @@ from . import shape as S
 from . import view as V
 from .batching import SHIFT
 from .export import check_kinds, check_tensor, inplace_form, operands, public
-from .indexing import gather_
+from .gather import gather_
 from .linalg import matmul as _matmul
 from .products import bmm, dot
 from .registry import call, primitive
@@ -521,7 +521,7 @@ def _sum_to_size(self: Tensor, *size: Any) -> Tensor:
 @public(inplace=True)
 def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
     """A copy with elements stored (or added) at the given places of the flattened tensor."""
-    from .indexing import index_put
+    from .scatter import index_put
 
     flat = V.reshape(check_tensor("put", input), (input.numel(),))
     values = V.reshape(source, (source.numel(),))

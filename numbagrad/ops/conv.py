@@ -22,7 +22,7 @@ from ..tensor import Tensor
 from . import view as V
 from .batching import batch_conv, batch_conv_weight, batch_images, batch_max_pool_index
 from .elementwise import conj
-from .indexing import add_rows
+from .gather import add_rows
 from .registry import call, primitive
 
 Shape = tuple[int, ...]

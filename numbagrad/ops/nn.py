@@ -439,7 +439,7 @@ def nll(
     if weight is None:
         c = E.to_dtype(valid, logs._data.dtype)
     else:
-        from .indexing import take_rows
+        from .gather import take_rows
 
         c = E.where(valid, take_rows(weight, target, dim=0), 0.0)
     if reduction == "none":
@@ -458,7 +458,7 @@ def embed(weight: Tensor, index: Tensor) -> Tensor:
     Raises:
         IndexError: an index is negative or too large.
     """
-    from .indexing import take_rows
+    from .gather import take_rows
 
     data = index._data
     if data.__class__ is np.ndarray and data.size:

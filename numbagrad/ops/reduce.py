@@ -126,7 +126,7 @@ def _squeeze(x: Tensor, dim: int) -> Tensor:
 
 
 def _take(x: Tensor, indices: Tensor, dim: int) -> Tensor:
-    from .indexing import gather
+    from .scatter import gather
 
     return gather(x, dim, indices)
 

@@ -611,7 +611,7 @@ def repeat_interleave(
     if not isinstance(repeats, Tensor) and repeats < 0:
         raise RuntimeError(f"Repeats must be non-negative, got {repeats}")
     if isinstance(repeats, Tensor):
-        from .indexing import index_select
+        from .scatter import index_select
 
         counts = repeats._data
         where = np.repeat(np.arange(input.shape[d]), counts if counts.ndim else int(counts))

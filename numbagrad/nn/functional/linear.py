@@ -7,7 +7,7 @@ from typing import Any
 from ... import dtypes
 from ...creation import zeros
 from ...modes import no_grad
-from ...ops import indexing, math, nn, reduce
+from ...ops import math, nn, reduce, scatter, sorting
 from ...ops.export import check_tensor
 from ...ops.products import einsum, matmul
 from ...ops.view import broadcast_all
@@ -121,7 +121,7 @@ def embedding(
 
 def _limit_norms(weight: Tensor, index: Tensor, max_norm: float, norm_type: float) -> None:
     with no_grad():
-        used = indexing.unique(index)
+        used = sorting.unique(index)
         norms = reduce.norm(weight[used], norm_type, 1, True)
         scale = math.where(norms > max_norm, max_norm / (norms + 1e-7), 1.0)
         weight[used] = weight[used] * scale
@@ -162,7 +162,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
             f"Class values must be smaller than num_classes: {largest} is not below {num_classes}"
         )
     result = zeros(*tensor.shape, num_classes, dtype=dtypes.int64)
-    return indexing.scatter(result, -1, tensor.unsqueeze(-1), 1)
+    return scatter.scatter(result, -1, tensor.unsqueeze(-1), 1)
 
 
 def normalize(

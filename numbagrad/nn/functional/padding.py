@@ -10,7 +10,7 @@ import numpy as np
 from ...creation import from_numpy
 from ...ops import view as V
 from ...ops.export import check_tensor
-from ...ops.indexing import take_rows
+from ...ops.gather import take_rows
 from ...tensor import Tensor
 
 

@@ -1,0 +1,31 @@
+"""All modules that declare or publish operations: importing this one loads them."""
+
+from . import (
+    arrange,
+    composite,
+    conv,
+    indexing,
+    math,
+    mutation,
+    nn,
+    products,
+    reduce,
+    scatter,
+    shape,
+    sorting,
+)
+
+__all__ = [
+    "arrange",
+    "composite",
+    "conv",
+    "indexing",
+    "math",
+    "mutation",
+    "nn",
+    "products",
+    "reduce",
+    "scatter",
+    "shape",
+    "sorting",
+]

@@ -1,0 +1,237 @@
+"""Public functions that sort, rank and count elements."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import return_types
+from ..tensor import Tensor, wrap
+from . import elementwise as E
+from . import view as V
+from .export import check_tensor, public
+from .gather import (
+    _at,
+    gather_,
+    sort_order,
+)
+from .scatter import _at_least_1d
+from .view import wrap_dim
+
+
+def _sorted(kind: Any, x: Tensor, order: Tensor, d: int) -> Any:
+    if x.ndim == 0:
+        return kind(V.clone(x), wrap(np.zeros((), np.int64)))
+    return kind(gather_(x, order, dim=d), order)
+
+
+@public(out=True)
+def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Any:
+    """Sorted values and their indices along a dimension; stable, NaN counts as largest."""
+    d = wrap_dim(dim, check_tensor("sort", input).ndim)
+    order = sort_order(input, dim=d, descending=bool(descending)) if input.ndim else input
+    return _sorted(return_types.sort, input, order, d)
+
+
+@public()
+def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
+    """The indices that sort along a dimension."""
+    return sort(input, dim, descending)[1]
+
+
+@public(out=True)
+def msort(input: Tensor) -> Tensor:
+    """Sorted along the first dimension."""
+    return sort(input, 0)[0]
+
+
+@public(out=True)
+def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
+    """The k largest (or smallest) values along a dimension, in order, and their indices."""
+    d = wrap_dim(dim, check_tensor("topk", input).ndim)
+    if not 0 <= k <= (input._data.shape[d] if input.ndim else 1):
+        raise RuntimeError("selected index k out of range")
+    if input.ndim == 0:
+        return _sorted(return_types.topk, input, input, 0)
+    order = sort_order(input, dim=d, descending=bool(largest))
+    return _sorted(return_types.topk, input, V.slice_(order, index=_at(d, slice(0, k))), d)
+
+
+def _pick(kind: Any, x: Tensor, order: Tensor, position: int, d: int, keepdim: bool) -> Any:
+    at = V.slice_(order, index=_at(d, slice(position, position + 1)))
+    values = gather_(x, at, dim=d)
+    if keepdim:
+        return kind(values, at)
+    return kind(V.slice_(values, index=_at(d, 0)), V.slice_(at, index=_at(d, 0)))
+
+
+@public(out=True)
+def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
+    """The k-th smallest value along a dimension, and its index."""
+    d = wrap_dim(dim, check_tensor("kthvalue", input).ndim)
+    x = _at_least_1d(input)
+    if not 1 <= k <= x._data.shape[d]:
+        raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {d}")
+    order = sort_order(x, dim=d, descending=False)
+    picked = _pick(return_types.kthvalue, x, order, k - 1, d, keepdim or not input.ndim)
+    return picked if input.ndim else return_types.kthvalue(*(V.reshape(t, ()) for t in picked))
+
+
+@public()
+def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The lower median of everything, or along a dimension with its index; NaN if there is one."""
+    return _median(return_types.median, input, dim, keepdim, skip_nan=False)
+
+
+@public()
+def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The lower median of what is not NaN."""
+    return _median(return_types.nanmedian, input, dim, keepdim, skip_nan=True)
+
+
+def _median(kind: Any, input: Tensor, dim: int | None, keepdim: bool, skip_nan: bool) -> Any:
+    x = check_tensor(kind.__name__, input)
+    if dim is None:
+        if x.numel() == 0:
+            return E.number_like(x, np.nan)
+        flat = V.reshape(x, (x.numel(),))
+        return _median(kind, flat, 0, False, skip_nan)[0]
+    d = wrap_dim(dim, x.ndim)
+    if x.ndim == 0:
+        return _sorted(kind, x, x, 0)
+    n = x._data.shape[d]
+    if n == 0:
+        raise IndexError(f"{kind.__name__}(): Expected reduction dim {d} to have non-zero size.")
+    order = sort_order(x, dim=d, descending=False)
+    if x._data.dtype.kind != "f" or not np.isnan(x._data).any():
+        return _pick(kind, x, order, (n - 1) // 2, d, keepdim)
+    # NaNs sort last. They are the median, the first of them, unless they are to be skipped.
+    missing = np.isnan(x._data).sum(d, keepdims=True)
+    if skip_nan:
+        at = np.maximum(n - missing - 1, 0) // 2
+    else:
+        at = np.where(missing, n - missing, (n - 1) // 2)
+    order = gather_(order, wrap(at), dim=d)
+    return _pick(kind, x, order, 0, d, keepdim)
+
+
+@public()
+def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
+    """The most frequent value along a dimension (the smallest of several), and its last index."""
+    x = check_tensor("mode", input)
+    d = wrap_dim(dim, x.ndim)
+    if x.ndim == 0:
+        return _sorted(return_types.mode, x, x, 0)
+    if x._data.shape[d] == 0:
+        raise IndexError(f"mode(): Expected reduction dim {d} to have non-zero size.")
+    rows = np.moveaxis(x._data, d, -1)
+    at = np.empty((*rows.shape[:-1], 1), np.int64)
+    for row in np.ndindex(rows.shape[:-1]):
+        values, counts = np.unique(rows[row], return_counts=True)
+        at[row] = np.flatnonzero(rows[row] == values[counts.argmax()])[-1]
+    order = wrap(np.ascontiguousarray(np.moveaxis(at, -1, d)))
+    return _pick(return_types.mode, x, order, 0, d, keepdim)
+
+
+@public(method=False, out=True)
+def searchsorted(
+    sorted_sequence: Tensor, input: Any, *, out_int32: bool = False, right: bool = False,
+    side: str | None = None, sorter: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """Where values would be inserted in a sorted sequence to keep it sorted.
+
+    With several dimensions, each row of `input` is searched in the same row of the sequence.
+    """
+    sequence = check_tensor("searchsorted", sorted_sequence)._data
+    if side not in (None, "left", "right"):
+        raise RuntimeError(f"searchsorted(): side can only be 'left' or 'right' but got {side!r}")
+    if right and side == "left":
+        raise RuntimeError(
+            "searchsorted(): side and right can't be set to opposites, got side of left while "
+            "right was True"
+        )
+    values = np.asarray(input._data if isinstance(input, Tensor) else input)
+    if sorter is not None:
+        sequence = np.take_along_axis(sequence, sorter._data, -1)
+    where = "right" if right or side == "right" else "left"
+    if sequence.ndim == 1:
+        found = np.asarray(np.searchsorted(sequence, values, where))
+    else:
+        if sequence.shape[:-1] != values.shape[:-1]:
+            raise RuntimeError(
+                "searchsorted(): boundaries tensor should be 1 dimension or the first N-1 "
+                "dimensions of boundaries tensor and input value tensor must match, but we got "
+                f"boundaries tensor {list(sequence.shape)} and input value tensor "
+                f"{list(values.shape)}"
+            )
+        found = np.empty(values.shape, np.int64)
+        for row in np.ndindex(sequence.shape[:-1]):
+            found[row] = np.searchsorted(sequence[row], values[row], where)
+    return wrap(found.astype(np.int32 if out_int32 else np.int64, copy=False))
+
+
+@public(method=False, out=True)
+def bucketize(
+    input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False
+) -> Tensor:
+    """The index of the bucket between sorted boundaries that each value falls in."""
+    return searchsorted(boundaries, input, out_int32=out_int32, right=right)
+
+
+def _tuple_or_one(result: list[Tensor]) -> Any:
+    return result[0] if len(result) == 1 else tuple(result)
+
+
+@public()
+def unique(
+    input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False,
+    dim: int | None = None,
+) -> Any:  # fmt: skip
+    """The distinct elements (or slices of a dimension) in order; with the place of each element
+    among them and their counts if asked for."""
+    data = check_tensor("unique", input)._data
+    axis = None if dim is None else wrap_dim(dim, input.ndim)
+    values, inverse, counts = np.unique(data, return_inverse=True, return_counts=True, axis=axis)
+    result = [wrap(values)]
+    if return_inverse:
+        result.append(wrap(inverse.reshape(data.shape if axis is None else -1).astype(np.int64)))
+    if return_counts:
+        result.append(wrap(counts.astype(np.int64)))
+    return _tuple_or_one(result)
+
+
+@public()
+def unique_consecutive(
+    input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
+    """The elements (or slices of a dimension) without those that equal their predecessor."""
+    data = check_tensor("unique_consecutive", input)._data
+    axis = 0 if dim is None else wrap_dim(dim, input.ndim)
+    rows = data.reshape(-1) if dim is None else data
+    moved = np.moveaxis(rows, axis, 0)
+    n = len(moved)
+    fresh = np.ones(n, bool)
+    if n > 1:
+        fresh[1:] = (moved[1:] != moved[:-1]).reshape(n - 1, -1).any(1)
+    starts = np.flatnonzero(fresh)
+    result = [wrap(np.ascontiguousarray(np.compress(fresh, rows, axis)))]
+    if return_inverse:
+        inverse = np.cumsum(fresh) - 1
+        result.append(wrap(inverse.reshape(data.shape) if dim is None else inverse))
+    if return_counts:
+        result.append(wrap(np.diff(np.append(starts, n))))
+    return _tuple_or_one(result)
+
+
+@public()
+def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
+    """How often each non-negative int occurs, or the sum of its weights."""
+    w = None if weights is None else weights._data
+    data = check_tensor("bincount", input)._data
+    if data.ndim != 1 or data.dtype.kind not in "iu" or (data.size and data.min() < 0):
+        raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
+    r = np.bincount(data, w, minlength)
+    if weights is not None:
+        return wrap(r.astype(np.float32 if weights._data.dtype == np.float32 else np.float64))
+    return wrap(r.astype(np.int64))
