@@ -60,22 +60,34 @@ def bind(op: Any, args: tuple[Any, ...], params: dict[str, Any] = NO_PARAMS) -> 
     """
     modes = thread.modes
     interpreter = modes.trace
-    requires_grad = False
-    data = []
-    for a in args:
-        if isinstance(a, Tensor):
-            if a._view is not None:
-                refresh(a)
-            d = a._data
-            if d.__class__ is not _ndarray and (
-                interpreter is None or d.interpreter.level > interpreter.level
-            ):
-                interpreter = d.interpreter
-            if a._requires_grad:
-                requires_grad = True
-            data.append(d)
-        else:
-            data.append(a)
+    if len(args) == 1:
+        (a,) = args
+        if a._view is not None:
+            refresh(a)
+        d = a._data
+        if d.__class__ is not _ndarray and (
+            interpreter is None or d.interpreter.level > interpreter.level
+        ):
+            interpreter = d.interpreter
+        requires_grad = a._requires_grad
+        data: Any = (d,)
+    else:
+        requires_grad = False
+        data = []
+        for a in args:
+            if isinstance(a, Tensor):
+                if a._view is not None:
+                    refresh(a)
+                d = a._data
+                if d.__class__ is not _ndarray and (
+                    interpreter is None or d.interpreter.level > interpreter.level
+                ):
+                    interpreter = d.interpreter
+                if a._requires_grad:
+                    requires_grad = True
+                data.append(d)
+            else:
+                data.append(a)
     if interpreter is not None:
         out = interpreter.process(op, args, params)
     else:

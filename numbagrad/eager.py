@@ -137,21 +137,23 @@ def constant(x: float, d: np.dtype[Any]) -> Array:
 #: Elements from which on a compiled kernel, with its threads, beats NumPy.
 LARGE = 32768
 # Seconds of NumPy time on large arrays after which kernels pay: looking for one loads the native
-# runtime; making one takes a compilation, and the first of a process an import of Numba.
-_LOOK, _COMPILE, _FIRST_COMPILE = 0.05, 0.15, 1.0
+# runtime; making one takes a compilation, and the first of all an import of Numba. The last counts
+# the time of all functions together, which share the import.
+_LOOK, _COMPILE, _FIRST_COMPILE = 0.05, 0.06, 0.5
 _numpy_seconds = 0.0
 
 
 class Hot:
     """A pointwise function of large arrays: NumPy until a kernel is at hand or has paid off."""
 
-    __slots__ = ("_graph", "_kernels", "reference")
+    __slots__ = ("_graph", "_kernels", "identity", "reference")
 
     def __init__(
         self, reference: Callable[..., Any], graph: Callable[[list[np.dtype[Any]]], Graph]
     ) -> None:
         self.reference = reference  # returns an array or a tuple of them
         self._graph = graph  # from the dtypes of the operands
+        self.identity = False  # all outputs are the first operand
         self._kernels: dict[Any, Any] = {}  # by dtypes: [kernel or None, seconds of NumPy time]
 
     def __call__(self, *arrays: Array) -> Any:
@@ -168,8 +170,8 @@ class Hot:
 
                 kernel = entry[0] = PointwiseKernel(self._graph(list(key)))
             if kernel.supported:
-                pays = _COMPILE if "numba" in sys.modules else _FIRST_COMPILE
-                outs = kernel.run(arrays, may_compile=entry[1] > pays)
+                ready = "numba" in sys.modules or _numpy_seconds > _FIRST_COMPILE
+                outs = kernel.run(arrays, may_compile=ready and entry[1] > _COMPILE)
                 if outs is not None:
                     return outs
         start = time.perf_counter()

@@ -93,7 +93,10 @@ def run_backward(
                 if not create_graph and op.array_rules:
                     g = buffer[0]
                     data = g if g.__class__ is _ndarray else g._data
-                    outputs = op.array_backward(node, data, node.mask, quietly)
+                    if op.expr is not None:
+                        outputs = op.pointwise_backward(node, data, node.mask, quietly)
+                    else:
+                        outputs = op.array_backward(node, data, node.mask, quietly)
                 if outputs is None:
                     outputs = op.backward(node, _wrapped(buffer), node.mask)
                 if node.metas is not None:
@@ -102,8 +105,10 @@ def run_backward(
                     node.saved = None
                 private = True
             else:
+                buffer = _wrapped(buffer)
+                outputs = g = data = None  # they may hold the gradient that a leaf could keep
                 outputs = run_node(
-                    node, _wrapped(buffer), captures, needed, keep_graph, accumulate, node in fresh
+                    node, buffer, captures, needed, keep_graph, accumulate, node in fresh
                 )
                 private = node.private_grads and node.hooks is None
             node = None
@@ -117,6 +122,8 @@ def run_backward(
                     elif target in pending:
                         sums = pending[target]
                         sums[0] = g if sums[0] is None else _sum(sums[0], g, modes)
+                        if not create_graph and target.__class__ is AccumulateGrad:
+                            fresh.add(target)  # a sum is a new array
                     else:
                         pending[target] = [g]
                         if private and target.__class__ is AccumulateGrad:
@@ -144,11 +151,12 @@ def _count_dependencies(roots: Any) -> dict[Node, int]:
         for edge in stack.pop().edges:
             if edge is not None:
                 target = edge[0]
-                if target in counts:
-                    counts[target] += 1
-                else:
+                seen = counts.get(target)
+                if seen is None:
                     counts[target] = 1
                     stack.append(target)
+                else:
+                    counts[target] = seen + 1
     return counts
 
 

@@ -65,4 +65,6 @@ def vjp_kernel(op: Any, saved_for: int, mask: int, arrays: Sequence[Any]) -> Hot
     graph = vjp_graph(op, saved_for, mask, [a.dtype for a in arrays])
     source, scope = numpy_source(graph, arrays[0].dtype)
     exec(compile(source, f"<backward of {op.name}>", "exec"), scope)
-    return Hot(scope["kernel"], lambda dtypes: vjp_graph(op, saved_for, mask, dtypes))
+    hot = Hot(scope["kernel"], lambda dtypes: vjp_graph(op, saved_for, mask, dtypes))
+    hot.identity = all(v is graph.inputs[0] for v in graph.outputs)
+    return hot

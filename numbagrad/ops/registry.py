@@ -167,7 +167,7 @@ class Op:
     def array_backward(self, node: OpNode, data: Any, mask: int, quietly: Any) -> Any:
         """The rules applied to plain arrays, or None if something is not plain."""
         if self.expr is not None:
-            return self._pointwise_backward(node, data, mask, quietly)
+            return self.pointwise_backward(node, data, mask, quietly)
         if data.__class__ is not _ndarray or thread.modes.trace is not None:
             return None
         named: dict[str, Any] = {"g": data, **node.params}
@@ -210,7 +210,7 @@ class Op:
         assert meta is not None
         return meta[0] if fact == "shape" else meta[1]
 
-    def _pointwise_backward(self, node: OpNode, data: Any, mask: int, quietly: Any) -> Any:
+    def pointwise_backward(self, node: OpNode, data: Any, mask: int, quietly: Any) -> Any:
         """All rules in one pass, from arrays to arrays; None if something is not plain."""
         if data.__class__ is not _ndarray:
             return None
@@ -231,7 +231,10 @@ class Op:
         if kernel is None:
             kernel = vjp_kernel(self, node.mask, mask, arrays)
             self._pointwise_vjps[d][which] = kernel
-        results = quietly(kernel.reference if data.size < LARGE else kernel, *arrays)
+        if kernel.identity:
+            results: Any = (data,) * mask.bit_count()
+        else:
+            results = quietly(kernel.reference if data.size < LARGE else kernel, *arrays)
         if not data.shape:  # NumPy gives scalars for 0-d arrays
             results = [_asarray(r) for r in results]
         n = len(node.edges)
