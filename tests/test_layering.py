@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 import time
@@ -128,9 +129,12 @@ def test_kernels_import_only_numpy_and_what_compiles_them():
 
 
 def python(code: str) -> str:
+    # Byte code is written as it is for users, whatever the environment of the tests says.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
-    ).stdout
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120,
+        env=environment,
+    ).stdout  # fmt: skip
 
 
 @pytest.mark.parametrize(
