@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 
 import numbagrad as ng
 from numbagrad.autograd import gradcheck, gradgradcheck
+from numbagrad.codegen.kernels import KERNELS
 from numbagrad.ops.export import EXPORTS
 from numbagrad.ops.registry import REGISTRY, Op
 from tests.samples import DTYPES, LAYOUTS, Make, samples, takes
@@ -62,6 +65,47 @@ def test_op_without_gradient_has_none(op):
         if dtype.np.kind in "fc" and takes(op, dtype):
             for args, params in samples(op, Make(dtype)):
                 assert all(r.dtype.kind not in "fc" for r in evaluated(op, args, params))
+
+
+def test_the_compiler_names_no_op():
+    """What passes and code generation know of an op stands in its record."""
+    package = Path(ng.__file__).parent
+    files = [*(package / "passes").rglob("*.py"), *(package / "codegen").rglob("*.py")]
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Compare | ast.Match | ast.Dict | ast.Set):
+                words = {n.value for n in ast.walk(node) if isinstance(n, ast.Constant)}
+                named = words & REGISTRY.keys() - KERNELS.keys()
+                assert not named, f"{path.name}:{node.lineno} decides by the name of {named}"
+
+
+@pytest.mark.parametrize("op", ops(lambda op: op.native))
+def test_native_kernels_exist(op):
+    name, _ = op.native
+    assert name in KERNELS and op.expr is None
+
+
+SPECIAL = np.array([0.0, -0.0, 1.5, -2.0, np.inf, -np.inf, np.nan, 1e-45, 3e38], np.float32)
+
+
+@pytest.mark.parametrize("op", ops(lambda op: op.unit))
+def test_units_change_no_bit(op):
+    for i, unit in enumerate(op.unit):
+        if unit is not None:
+            args = [SPECIAL, SPECIAL]
+            args[i] = unit
+            r = evaluated(op, tuple(args), {})[0]
+            assert r.tobytes() == SPECIAL.tobytes()
+
+
+@pytest.mark.parametrize("op", ops(lambda op: op.same))
+def test_what_is_said_to_be_the_same_is(op):
+    for dtype in DTYPES:
+        if takes(op, dtype):
+            for args, params in samples(op, Make(dtype)):
+                (x, *_), (r, *_) = arrays(args), evaluated(op, args, params)
+                if op.same(**params) and x.shape == r.shape and x.dtype == r.dtype:
+                    assert r.tobytes() == x.tobytes()
 
 
 def test_public_names_are_unique():

@@ -17,7 +17,18 @@ from . import loops, scalar
 BLOCK = 1024  # elements of a row summed in any order
 ROWS = 64  # rows added up in a temporary before it is added to the result
 
-_COMBINE = {"sum": "add_any_order", "amax": "larger", "amin": "smaller"}
+
+class Reduction(NamedTuple):
+    """What a kernel does with the elements: `combine` (of kernels.accumulate), beginning with
+    `start`."""
+
+    combine: str
+    start: float
+
+    @property
+    def adds(self) -> bool:
+        """Whether partial results may be added up in any order that is fixed."""
+        return self.combine == "add_any_order"
 
 
 class Plan(NamedTuple):
@@ -30,15 +41,13 @@ class Plan(NamedTuple):
     temporary: bool  # the kernel takes a temporary like the result as third address
 
 
-def supported(name: str, d: np.dtype[Any]) -> bool:
+def supported(r: Reduction, d: np.dtype[Any]) -> bool:
     """Whether there is a kernel for this reduction of this dtype."""
-    if name == "sum":
-        return (d.kind in "iu" and d.itemsize == 8) or d in (np.float32, np.float64)
-    return name in _COMBINE and d in (np.float32, np.float64)
+    return d in (np.float32, np.float64) or (r.adds and d.kind in "iu" and d.itemsize == 8)
 
 
 def plan(
-    name: str, shape: tuple[int, ...], strides: tuple[int, ...], dim: tuple[int, ...],
+    r: Reduction, shape: tuple[int, ...], strides: tuple[int, ...], dim: tuple[int, ...],
     d: np.dtype[Any],
 ) -> Plan:  # fmt: skip
     """The kernel for reducing `dim` of an array of this shape into a dense result."""
@@ -53,18 +62,18 @@ def plan(
         and outer.strides[0][-1] == d.itemsize
         and inner.strides[0][-1] != d.itemsize
     ):
-        return _columns(name, outer, inner, d)
-    return _rows(name, outer, inner, d)
+        return _columns(r, outer, inner, d)
+    return _rows(r, outer, inner, d)
 
 
 def _dense(shape: list[int], itemsize: int) -> tuple[int, ...]:
     return tuple(itemsize * math.prod(shape[i + 1 :]) for i in range(len(shape)))
 
 
-def _header(name: str, d: np.dtype[Any]) -> list[str]:
+def _header(r: Reduction, d: np.dtype[Any]) -> list[str]:
     return [
         "import numpy as np",
-        f"from numbagrad.kernels.accumulate import {_COMBINE[name]}",
+        f"from numbagrad.kernels.accumulate import {r.combine}",
         f"from numbagrad.kernels.memory import at_{d.name}",
         "",
         "",
@@ -90,7 +99,7 @@ def _decode(target: str, index: str, extents: int, extent_word: int, stride_word
     return lines
 
 
-def _rows(name: str, outer: loops.Loops, inner: loops.Loops, d: np.dtype[Any]) -> Plan:
+def _rows(r: Reduction, outer: loops.Loops, inner: loops.Loops, d: np.dtype[Any]) -> Plan:
     """One result per unit; the innermost reduced dimension is the vector loop."""
     ko, ki = len(outer.extents), len(inner.extents)
     words = [0, 0, inner.extents[-1], inner.strides[0][-1], math.prod(inner.extents[:-1])]
@@ -98,11 +107,11 @@ def _rows(name: str, outer: loops.Loops, inner: loops.Loops, d: np.dtype[Any]) -
     words += [*outer.extents, *outer.strides[0], *outer.strides[1]]
     second = len(words)
     words += [*inner.extents[:-1], *inner.strides[0][:-1]]
-    combine = _COMBINE[name]
+    combine = r.combine
     dense = inner.strides[0][-1] == d.itemsize
     at = "k" if dense else "k * s"
-    floating_sum = name == "sum" and d.kind == "f"
-    start = scalar.constant(0 if name == "sum" else -np.inf if name == "amax" else np.inf, d)
+    floating_sum = r.adds and d.kind == "f"
+    start = scalar.constant(r.start, d)
     body = [
         "n = table[2]",
         f"s = table[3] // {d.itemsize}",
@@ -132,11 +141,11 @@ def _rows(name: str, outer: loops.Loops, inner: loops.Loops, d: np.dtype[Any]) -
     else:
         body += ["        for k in range(n):", f"            total = {combine}(total, p[{at}])"]
     body.append(f"    at_{d.name}(table[1] + b)[0] = total")
-    source = "\n".join([*_header(name, d), *("    " + x for x in body)]) + "\n"
+    source = "\n".join([*_header(r, d), *("    " + x for x in body)]) + "\n"
     return Plan(source, words, math.prod(outer.extents), math.prod(inner.extents), False)
 
 
-def _columns(name: str, outer: loops.Loops, inner: loops.Loops, d: np.dtype[Any]) -> Plan:
+def _columns(r: Reduction, outer: loops.Loops, inner: loops.Loops, d: np.dtype[Any]) -> Plan:
     """Rows are added up into the result; the innermost kept dimension is the vector loop."""
     ko, ki = len(outer.extents), len(inner.extents)
     words = [0, 0, 0, outer.extents[-1], math.prod(inner.extents)]
@@ -144,7 +153,7 @@ def _columns(name: str, outer: loops.Loops, inner: loops.Loops, d: np.dtype[Any]
     words += [*outer.extents[:-1], *outer.strides[0][:-1], *outer.strides[1][:-1]]
     second = len(words)
     words += [*inner.extents, *inner.strides[0]]
-    combine = "add_any_order" if name == "sum" else _COMBINE[name]
+    combine = r.combine
     one = ko == 1
     size = d.itemsize
     body: list[str] = []
@@ -154,7 +163,7 @@ def _columns(name: str, outer: loops.Loops, inner: loops.Loops, d: np.dtype[Any]
         body += ["first, last = 0, table[3]", "for row in range(lo, hi):"]
         strides = [first + ko - 1, first + 2 * (ko - 1)]
         body += ["    " + x for x in _decode("r", "row", ko - 1, first, strides, ["a", "b"])]
-    plus = "y[k] + t[k]" if name == "sum" else f"{combine}(y[k], t[k])"
+    plus = "y[k] + t[k]" if r.adds else f"{combine}(y[k], t[k])"
     body += [
         f"    y = at_{d.name}(table[1] + b + first * {size})",
         f"    t = at_{d.name}(table[2] + b + first * {size})",
@@ -176,7 +185,7 @@ def _columns(name: str, outer: loops.Loops, inner: loops.Loops, d: np.dtype[Any]
         "            for k in range(n):",
         f"                y[k] = {plus}",
     ]
-    source = "\n".join([*_header(name, d), *("    " + x for x in body)]) + "\n"
+    source = "\n".join([*_header(r, d), *("    " + x for x in body)]) + "\n"
     extent = outer.extents[-1] if one else math.prod(outer.extents[:-1])
     work = math.prod(inner.extents) * (1 if one else outer.extents[-1])
     return Plan(source, words, extent, work, True)

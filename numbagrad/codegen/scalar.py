@@ -14,6 +14,7 @@ from ..kernels.names import VECMATH
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _OTHERS = tuple(np.dtype(d) for d in ("i1", "i2", "i4", "i8", "u1", "?"))
+_PYTHON = ("abs",)  # functions in expressions that are Python's own
 _NEEDS_FLOAT = (ast.Call, ast.Div, ast.FloorDiv, ast.LShift, ast.RShift, ast.Pow)
 
 
@@ -50,7 +51,7 @@ def _has_code(expr: str, compute: np.dtype[Any]) -> bool:
     for node in ast.walk(ast.parse(expr, mode="eval")):
         if isinstance(node, ast.Call):
             name = node.func.id if isinstance(node.func, ast.Name) else ""
-            if name not in VECMATH and name != "abs":
+            if name not in VECMATH and name not in _PYTHON:
                 return False
         if isinstance(node, _NEEDS_FLOAT) and compute not in _FLOATS:
             return False
@@ -83,7 +84,7 @@ class _Names(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> Any:
         assert isinstance(node.func, ast.Name)
         name = node.func.id
-        if name != "abs":
+        if name not in _PYTHON:
             name = f"{name}_f{self.compute.itemsize * 8}"
             self.used.add(name)
         return ast.Call(ast.Name(name), [self.visit(a) for a in node.args], [])

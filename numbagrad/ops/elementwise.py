@@ -33,7 +33,7 @@ def conj(x: Any) -> Any:
 # -- arithmetic -----------------------------------------------------------------------------------
 
 add = elementwise(
-    "add", "x + y", np.add, inputs=_XY,
+    "add", "x + y", np.add, inputs=_XY, unit=(-0.0, -0.0),
     grad=(lambda g: g, lambda g: g), linear=True,
     doc="x + y.",
     operators=("__add__", "__radd__", "__iadd__"),
@@ -56,20 +56,20 @@ def _no_bool(what: str) -> DtypeRule:
 COUNTING = DtypeRule("counting", lambda xs: PROMOTE.resolve([*xs, 1]))
 
 sub = elementwise(
-    "sub", "x - y", np.subtract, inputs=_XY, kinds="iufc",
+    "sub", "x - y", np.subtract, inputs=_XY, kinds="iufc", unit=(None, 0),
     dtype=_no_bool("Subtraction, the `-` operator, with a"),
     grad=(lambda g: g, lambda g: neg(g)), linear=True,
     doc="x - y.",
     operators=("__sub__", "__rsub__", "__isub__"),
 )  # fmt: skip
 mul = elementwise(
-    "mul", "x * y", np.multiply, inputs=_XY,
+    "mul", "x * y", np.multiply, inputs=_XY, unit=(1, 1),
     grad=(lambda g, y: g * conj(y), lambda g, x: g * conj(x)),
     doc="x * y.",
     public=("mul", "multiply"), operators=("__mul__", "__rmul__", "__imul__"),
 )  # fmt: skip
 div = elementwise(
-    "div", "x / y", np.true_divide, inputs=_XY, dtype=FLOATING,
+    "div", "x / y", np.true_divide, inputs=_XY, dtype=FLOATING, unit=(None, 1),
     grad=(lambda g, y: g / conj(y), lambda g, x, y: -g * conj((x / y) / y)),
     doc="x / y, in floating point.", domain=((-3, 3), (0.5, 3)),
     operators=("__truediv__", "__rtruediv__", "__itruediv__"),
@@ -180,7 +180,7 @@ def _fill(x: Any, y: Any) -> Any:
 
 fill = elementwise(
     "fill", "y", _fill, inputs=_XY,
-    grad=(lambda g: fill(g, 0), lambda g: g),
+    grad=(lambda g: fill(g, 0), lambda g: g), uniform=1,
     doc="y in the shape of x.",
 )  # fmt: skip
 
@@ -446,6 +446,7 @@ cast = primitive(
         call(make(2, 3), dtype=dtypes.complex128.np),
         call(make(2), dtype=dtypes.I64),
     ],
+    same=lambda dtype: True,
     batch=SHIFT,
     doc="The values in another dtype.",
 )

@@ -43,6 +43,7 @@ matmul = primitive(
         call(make(2, 0), make(0, 2)),
     ],
     multilinear=True,
+    native=("matmul", None),
     batch=batch_matmul,
     doc="Products of matrices (the last two dimensions), broadcast over the others; one dtype.",
 )

@@ -67,6 +67,7 @@ def reductions(make: Any) -> list[Any]:
 sum_ = primitive(
     "sum", _sum, _same_dtype, grad=lambda g, x_shape, dim: restore(g, x_shape, dim), linear=True,
     samples=lambda make: [*reductions(make), call(make(0, 2), dim=(0,), keepdim=False)],
+    native=("reduce", ("add_any_order", 0)),
     batch=SHIFT,
     doc="The sum over dimensions.",
 )  # fmt: skip
@@ -140,6 +141,7 @@ amax = primitive(
     "amax", lambda x, dim, keepdim: np.asarray(np.maximum.reduce(x, axis=dim, keepdims=keepdim)),
     _same_dtype, grad=_extremum_grad, kinds="biuf",
     samples=reductions,
+    native=("reduce", ("larger", -math.inf)),
     batch=SHIFT,
     doc="The maximum over dimensions; ties share the gradient.",
 )  # fmt: skip
@@ -147,6 +149,7 @@ amin = primitive(
     "amin", lambda x, dim, keepdim: np.asarray(np.minimum.reduce(x, axis=dim, keepdims=keepdim)),
     _same_dtype, grad=_extremum_grad, kinds="biuf",
     samples=reductions,
+    native=("reduce", ("smaller", math.inf)),
     batch=SHIFT,
     doc="The minimum over dimensions; ties share the gradient.",
 )  # fmt: skip

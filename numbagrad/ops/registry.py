@@ -60,6 +60,16 @@ class Op:
     view: bool = False
     #: ``lower(*tensors, **params)``: the op in terms of others that have kernels, for `compile`.
     lower: Callable[..., Any] | None = None
+    #: The native kernel of an op that has no `expr`: a name in `codegen.kernels.KERNELS`, and what
+    #: that is told about the op.
+    native: tuple[str, Any] | None = None
+    #: Per input the number that makes the result equal to the other input, bit for bit. The sign of
+    #: a zero counts.
+    unit: tuple[float | None, ...] = ()
+    #: ``same(**params)``: whether a result of the shape and dtype of x is x, bit for bit.
+    same: Callable[..., bool] | None = None
+    #: Number of the input to which every element of the result is equal.
+    uniform: int | None = None
     #: Linear in all its tensor inputs together: its forward derivative is the op itself.
     linear: bool = False
     #: The rules consist of calls of ops and of operators, and the op has one output, so they run on

@@ -45,6 +45,7 @@ view = primitive(
         call(make(), shape=(1, 1)),
         call(make(0), shape=(2, 0)),
     ],
+    same=lambda shape: True,
     batch=SHIFT_VIEW,
     doc="The same elements in another shape, without a copy.",
 )
@@ -56,6 +57,7 @@ permute = primitive(
     view=True,
     linear=True,
     samples=lambda make: [call(make(2, 3, 2), dims=(2, 0, 1)), call(make(), dims=())],
+    same=lambda dims: dims == tuple(range(len(dims))),
     batch=SHIFT_ORDER,
     doc="The dimensions in another order.",
 )
@@ -82,6 +84,7 @@ expand = primitive(
         call(make(), shape=(2,)),
         call(make(1), shape=(0,)),
     ],
+    same=lambda shape: True,
     batch=SHIFT_EXPAND,
     doc="Dimensions of extent 1 repeated without a copy.",
 )
@@ -121,6 +124,7 @@ slice_ = primitive(
         call(make(3), index=(slice(1, 1),)),
         call(make(), index=(None,)),
     ],
+    same=lambda index: not any(isinstance(i, slice) and (i.step or 1) < 0 for i in index),
     batch=SHIFT,
     doc="Basic indexing by integers, slices and None.",
 )
@@ -190,6 +194,7 @@ diagonal_backward = primitive(
 
 alias = primitive(
     "alias", lambda x: x, lambda x: (x.shape, x.dtype), grad=lambda g: g, view=True, linear=True,
+    same=lambda: True,
     samples=lambda make: [call(make(2, 3)), call(make())],
     batch=SHIFT,
     doc="The tensor itself, as a view.",

@@ -2,32 +2,49 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+
+import numpy as np
 
 from ..ir.graph import Atom, Eqn, Graph, Var
 
 
-def _identity(e: Eqn) -> Atom | None:
+def _identity(e: Eqn) -> Var | None:
     """The input that the equation's result always equals bit for bit, or None."""
-    name, inputs, out = e.op.name, e.inputs, e.outputs[0]
-    x = inputs[0]
-    same: Atom | None = None
-    if name in ("mul", "div") and inputs[1].__class__ in (int, float) and inputs[1] == 1:
-        same = x
-    elif name == "mul" and x.__class__ in (int, float) and x == 1:
-        same = inputs[1]
-    elif name in ("view", "permute", "expand", "alias", "to_copy"):
-        unchanged = name != "permute" or e.params["dims"] == tuple(range(out.ndim))
-        same = x if unchanged and name != "alias" else None
-    if isinstance(same, Var) and same.shape == out.shape and same.dtype == out.dtype:
-        return same
+    out = e.outputs[0]
+    for x in _candidates(e):
+        if isinstance(x, Var) and x.shape == out.shape and x.dtype == out.dtype:
+            return x
     return None
+
+
+def _candidates(e: Eqn) -> list[Atom]:
+    op = e.op
+    if op.same is not None:
+        return [e.inputs[0]] if op.same(**e.params) else []
+    d = e.outputs[0].dtype
+    if not op.unit or d.kind == "c":  # a complex product is four real ones: inf * (1 + 0i) is NaN
+        return []
+    x, y = e.inputs
+    return [
+        other
+        for number, unit, other in ((y, op.unit[1], x), (x, op.unit[0], y))
+        if unit is not None and _is(number, unit, d)
+    ]
+
+
+def _is(a: Atom, unit: float, d: np.dtype) -> bool:
+    if a.__class__ not in (int, float) or a != unit:
+        return False
+    return d.kind != "f" or math.copysign(1, a) == math.copysign(1, unit)  # type: ignore[arg-type]
 
 
 def _uniform(e: Eqn, known: dict[Var, Atom]) -> Atom | None:
     """The number that every element of the equation's result is, if that is plain to see."""
-    if e.op.name == "fill" and not isinstance(e.inputs[1], Var):
-        return e.inputs[1]
+    if e.op.uniform is not None:
+        a = e.inputs[e.op.uniform]
+        return None if isinstance(a, Var) else a
     if e.op.view and isinstance(e.inputs[0], Var):
         return known.get(e.inputs[0])
     return None

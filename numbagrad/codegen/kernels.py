@@ -1,0 +1,83 @@
+"""The native kernels of ops that are not pointwise, by the name that an op's record gives.
+
+A factory gets the plan, an equation and what the record says beside the name. It adds kernels that
+compute the equation's outputs, or returns False: then the op's NumPy reference runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..ir.graph import Eqn, Var, type_name
+from ..runtime import blas, compiler
+from ..runtime import layout as at
+from . import reduce
+from .places import Kernel, Place
+from .pointwise import GRAIN
+
+if TYPE_CHECKING:
+    from .plan import Plan
+
+_BLAS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def matmul(plan: Plan, e: Eqn, _: None) -> bool:
+    """Products of two matrices through BLAS."""
+    x, y = e.inputs
+    out = e.outputs[0]
+    if not isinstance(x, Var) or not isinstance(y, Var) or out.dtype not in _BLAS:
+        return False
+    if x.ndim != 2 or y.ndim != 2 or 0 in (*x.shape, *y.shape):
+        return False
+    a, trans_a, lda = _matrix(plan, x)
+    b, trans_b, ldb = _matrix(plan, y)
+    c = plan.allocate(out)
+    m, n = out.shape
+    g = blas.gemm(
+        out.dtype, m, n, x.shape[1], lda=lda, ldb=ldb, ldc=n, trans_a=trans_a, trans_b=trans_b
+    )
+    places = [(at.G_A, a), (at.G_B, b), (at.G_C, c)]
+    label = f"matmul {m}x{x.shape[1]} @ {x.shape[1]}x{n}"
+    plan.add(Kernel(g.kernel, list(g.words), places, g.extent, g.grain, label))
+    return True
+
+
+def _matrix(plan: Plan, v: Var) -> tuple[Place, bool, int]:
+    """A matrix as BLAS can read it: its place, whether transposed, its row stride."""
+    place = plan.places[v]
+    size = v.dtype.itemsize
+    rows, columns = v.shape
+    row, column = (s // size for s in place.strides)
+    if (column == 1 or columns == 1) and (row >= columns or rows == 1):
+        return place, False, max(row, columns) if rows > 1 else columns
+    if (row == 1 or rows == 1) and (column >= rows or columns == 1):
+        return place, True, max(column, rows) if columns > 1 else rows
+    return plan.copy(v), False, columns
+
+
+def reduction(plan: Plan, e: Eqn, facts: tuple[str, float]) -> bool:
+    """Reductions of the dimensions ``dim``."""
+    x, out = e.inputs[0], e.outputs[0]
+    r = reduce.Reduction(*facts)
+    if not isinstance(x, Var) or 0 in x.shape or not reduce.supported(r, x.dtype):
+        return False
+    place = plan.places[x]
+    dim = e.params["dim"]
+    kernel = reduce.plan(r, place.shape, place.strides, dim, x.dtype)
+    plan.sources.append(kernel.source)
+    places = [(0, place), (1, plan.allocate(out))]
+    if kernel.temporary:
+        temporary = Var(out.shape, out.dtype)
+        places.append((2, plan.allocate(temporary)))
+        plan.release(temporary)
+    grain = max(1, GRAIN // kernel.work)
+    address = compiler.compile_source(kernel.source)
+    label = f"{e.op.name} over {dim} of {type_name(x)}"
+    plan.add(Kernel(address, kernel.words, places, kernel.extent, grain, label))
+    return True
+
+
+KERNELS: dict[str, Callable[[Plan, Eqn, Any], bool]] = {"matmul": matmul, "reduce": reduction}

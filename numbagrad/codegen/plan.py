@@ -1,0 +1,222 @@
+"""Planning: where each variable of a fused graph lies, and which kernels run on it in what order.
+
+A variable lies in a buffer (an input, an output, a piece of the arena, or what a NumPy step
+returned), seen through an offset and strides. View ops move no data: they only make places.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from ..ir.graph import FUSED, Eqn, Graph, Var
+from ..runtime import compiler
+from . import kernels, loops
+from .places import Array, Buffer, Call, Kernel, Place, dense, touched
+from .pointwise import GRAIN, POINTWISE
+from .source import pointwise_source
+
+_ALIGNMENT = 64
+
+
+class Plan:
+    """The kernels of a graph for fixed shapes and layouts, in groups between NumPy steps."""
+
+    def __init__(self, graph: Graph, inputs: Sequence[Array]) -> None:
+        self.graph = graph
+        self.sources: list[str] = []
+        self.buffers: list[Buffer] = []
+        self.arena = 0
+        self.places: dict[Var, Place] = {}
+        self.views: dict[Var, Eqn] = {}
+        self.groups: list[list[Kernel] | Call] = []
+        self._holes: list[tuple[int, int]] = []
+        for i, (v, a) in enumerate(zip(graph.inputs, inputs, strict=True)):
+            self.places[v] = Place(self._new(Buffer("in", i)), 0, a.shape, a.strides)
+        for v, a in graph.consts.items():
+            self.places[v] = Place(self._new(Buffer("const", array=a)), 0, a.shape, a.strides)
+        self._roots = self._find_roots()
+        self._escaping = {self._roots[a] for a in graph.outputs if isinstance(a, Var)}
+        last = self._last_uses()
+        for i, e in enumerate(graph.eqns):
+            self._emit(e)
+            for v in last.get(i, ()):
+                self.release(v)
+
+    def _emit(self, e: Eqn) -> None:
+        if e.op is FUSED:
+            self._emit_fused(e)
+        elif e.op.view:
+            self._emit_view(e)
+        else:
+            native = e.op.native
+            if native is None or not kernels.KERNELS[native[0]](self, e, native[1]):
+                self._emit_numpy(e)
+
+    # -- memory -----------------------------------------------------------------------------
+
+    def _new(self, buffer: Buffer) -> int:
+        self.buffers.append(buffer)
+        return len(self.buffers) - 1
+
+    def _find_roots(self) -> dict[Var, Var]:
+        """For each variable the one whose memory it shares."""
+        roots: dict[Var, Var] = {v: v for v in (*self.graph.inputs, *self.graph.consts)}
+        for e in self.graph.eqns:
+            for v in e.outputs:
+                source = e.inputs[0] if e.inputs else None
+                shares = e.op.view and isinstance(source, Var)
+                roots[v] = roots[source] if shares else v  # type: ignore[index]
+        return roots
+
+    def _last_uses(self) -> dict[int, list[Var]]:
+        last: dict[Var, int] = {}
+        for i, e in enumerate(self.graph.eqns):
+            for a in (*e.inputs, *e.outputs):
+                if isinstance(a, Var):
+                    last[self._roots[a]] = i
+        found: dict[int, list[Var]] = {}
+        for v, i in last.items():
+            found.setdefault(i, []).append(v)
+        return found
+
+    def allocate(self, v: Var) -> Place:
+        """Memory for a result: an output's own, or the first hole of the arena that fits."""
+        strides = dense(v.shape, v.dtype.itemsize)
+        if v in self._escaping:
+            buffer = self._new(Buffer("out", shape=v.shape, dtype=v.dtype))
+        else:
+            size = math.prod(v.shape) * v.dtype.itemsize
+            buffer = self._new(Buffer("arena", self._take(size), shape=v.shape, dtype=v.dtype))
+        place = self.places[v] = Place(buffer, 0, v.shape, strides)
+        return place
+
+    def _take(self, size: int) -> int:
+        size = -(-size // _ALIGNMENT) * _ALIGNMENT
+        for i, (start, length) in enumerate(self._holes):
+            if length >= size:
+                self._holes[i : i + 1] = [(start + size, length - size)] if length > size else []
+                return start
+        start = self.arena
+        self.arena += size
+        return start
+
+    def release(self, v: Var) -> None:
+        """Nobody reads the variable any more: its part of the arena is free."""
+        place = self.places.get(v)
+        if place is None or self.buffers[place.buffer].kind != "arena":
+            return
+        buffer = self.buffers[place.buffer]
+        size = -(-math.prod(buffer.shape) * buffer.dtype.itemsize // _ALIGNMENT) * _ALIGNMENT
+        self._holes.append((buffer.at, size))
+        self._holes.sort()
+        merged: list[tuple[int, int]] = []
+        for start, length in self._holes:
+            if merged and merged[-1][0] + merged[-1][1] == start:
+                merged[-1] = (merged[-1][0], merged[-1][1] + length)
+            else:
+                merged.append((start, length))
+        self._holes = merged
+
+    # -- views ------------------------------------------------------------------------------
+
+    def _emit_view(self, e: Eqn) -> None:
+        source, out = e.inputs[0], e.outputs[0]
+        assert isinstance(source, Var)
+        place = self.places[source]
+        try:
+            place = self._view(place, source, e)
+        except RuntimeError:  # the strides do not allow this shape: view a dense copy
+            place = self._view(self.copy(source), source, e)
+        self.places[out] = place
+        self.views[out] = e
+
+    def _view(self, place: Place, source: Var, e: Eqn) -> Place:
+        # The op itself says what it does to strides: shown an array with no memory behind it.
+        ghost = as_strided(np.empty(0, source.dtype), place.shape, place.strides)
+        seen = e.op.evaluate(ghost, **e.params)
+        offset = seen.__array_interface__["data"][0] - ghost.__array_interface__["data"][0]
+        return Place(place.buffer, place.offset + offset, seen.shape, seen.strides)
+
+    def copy(self, v: Var) -> Place:
+        """A dense copy of a variable."""
+        copy = Var(v.shape, v.dtype)
+        target = self.allocate(copy)
+        x = Var(v.shape, v.dtype)
+        self._pointwise(Graph((x,), (), (x,)), [self.places[v]], [target], v.shape, "copy")
+        return target
+
+    # -- steps ------------------------------------------------------------------------------
+
+    def _emit_fused(self, e: Eqn) -> None:
+        graph = e.params["graph"]
+        sources = [self.places[v] for v in graph.inputs]
+        targets = [self.allocate(v) for v in e.outputs]
+        ops = ", ".join(x.op.name for x in graph.eqns)
+        self._pointwise(graph, sources, targets, e.outputs[0].shape, f"fused {ops}")
+
+    def _pointwise(
+        self,
+        graph: Graph,
+        sources: list[Place],
+        targets: list[Place],
+        shape: tuple[int, ...],
+        label: str,
+    ) -> None:
+        if 0 in shape:
+            return
+        places = [*sources, *targets]
+        operands = [*graph.inputs, *graph.outputs]
+        strides = [loops.broadcast_strides(p.shape, p.strides, shape) for p in places]
+        nest = loops.collapse(shape, strides)
+        layout = loops.layout_of(nest, [v.dtype.itemsize for v in operands])  # type: ignore[union-attr]
+        source = pointwise_source(graph, layout)
+        self.sources.append(source)
+        inner = 1 if layout.rank == 1 else nest.extents[-1]
+        self.add(
+            Kernel(
+                compiler.compile_source(source, hint=POINTWISE),
+                loops.words(nest, layout),
+                list(enumerate(places)),
+                loops.units(nest, layout),
+                max(1, GRAIN // inner // max(1, len(graph.eqns) // 4)),
+                label,
+            )
+        )
+
+    def add(self, kernel: Kernel) -> None:
+        """Run a kernel next, in one native call with the one before if there is one."""
+        if not self.groups or isinstance(self.groups[-1], Call):
+            self.groups.append([])
+        group = self.groups[-1]
+        assert isinstance(group, list)
+        group.append(kernel)
+
+    def _emit_numpy(self, e: Eqn) -> None:
+        outputs = []
+        for v in e.outputs:
+            buffer = self._new(Buffer("numpy", shape=v.shape, dtype=v.dtype))
+            self.places[v] = Place(buffer, 0, v.shape, dense(v.shape, v.dtype.itemsize))
+            outputs.append(buffer)
+        self.groups.append(Call(e, tuple(outputs)))
+
+    # -- in words ---------------------------------------------------------------------------
+
+    def describe(self) -> list[str]:
+        """What runs, in order: a line per kernel or NumPy step, then the memory."""
+        lines = []
+        for number, group in enumerate(self.groups):
+            if isinstance(group, Call):
+                lines.append(f"step {number}: NumPy: {group.eqn.op.name} (no kernel for it)")
+                continue
+            lines.append(f"step {number}: one native call of {len(group)} kernels")
+            for k in group:
+                moved = sum(touched(p) for _, p in k.places)
+                split = "in chunks" if k.extent > k.grain else "on one thread"
+                lines.append(f"    {k.label}: touches {moved} bytes, {split}")
+        outs = sum(math.prod(b.shape) * b.dtype.itemsize for b in self.buffers if b.kind == "out")
+        lines.append(f"memory: {outs} bytes of results, an arena of {self.arena} bytes")
+        return lines
