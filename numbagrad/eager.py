@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -137,9 +136,9 @@ def constant(x: float, d: np.dtype[Any]) -> Array:
 #: Elements from which on a compiled kernel, with its threads, beats NumPy.
 LARGE = 32768
 # Seconds of NumPy time on large arrays after which kernels pay: looking for one loads the native
-# runtime; making one takes a compilation, and the first of all an import of Numba. The last counts
-# the time of all functions together, which share the import.
-_LOOK, _COMPILE, _FIRST_COMPILE = 0.05, 0.06, 0.5
+# runtime; making one takes a compilation, and the first of all that of the runner. The first and
+# the last count the time of all functions together.
+_LOOK, _COMPILE, _FIRST_COMPILE = 0.05, 0.06, 0.15
 _numpy_seconds = 0.0
 
 
@@ -170,8 +169,8 @@ class Hot:
 
                 kernel = entry[0] = PointwiseKernel(self._graph(list(key)))
             if kernel.supported:
-                ready = "numba" in sys.modules or _numpy_seconds > _FIRST_COMPILE
-                outs = kernel.run(arrays, may_compile=ready and entry[1] > _COMPILE)
+                pays = entry[1] > _COMPILE and _numpy_seconds > _FIRST_COMPILE
+                outs = kernel.run(arrays, may_compile=pays)
                 if outs is not None:
                     return outs
         start = time.perf_counter()

@@ -46,7 +46,7 @@ words = np.arange(8)
 ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(address)(
     words.ctypes.data, 2, 6)
 assert words.tolist() == [0, 1, 6, 9, 12, 15, 6, 7], words
-print("numba" in sys.modules)
+print("numbagrad.runtime.lower" in sys.modules)
 """
 
 

@@ -149,7 +149,7 @@ def test_loading_an_object_without_the_symbol():
         loader.load_object("ng_two", data)
 
 
-def test_warm_process_does_not_import_numba(tmp_path):
+def test_warm_process_loads_no_compiler(tmp_path):
     code = (
         "import sys, time\n"
         "from numbagrad.runtime import compiler, executor\n"
@@ -158,7 +158,7 @@ def test_warm_process_does_not_import_numba(tmp_path):
         "x = np.zeros(100000)\n"
         "program = executor.Program([(address, 0, 4, 1)], [1] * 4, [], 1)\n"
         "program.run((x,))\n"  # parallel where there are two CPUs
-        "print('numba' in sys.modules)\n"
+        "print('numbagrad.runtime.lower' in sys.modules)\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.getcwd(), "NUMBAGRAD_NUM_THREADS": "2"}
     answers = [
@@ -239,5 +239,5 @@ def test_compile_time_of_a_small_kernel():
     compiler.compile_source(ADD.format(20))
     lower.timings.clear()
     compiler.compile_source(ADD.format(21))
-    assert set(lower.timings) == {"type_and_lower", "link", "optimise", "emit"}
+    assert set(lower.timings) == {"translate", "optimise", "emit"}
     assert sum(lower.timings.values()) < 0.5  # about 0.03 on an idle machine

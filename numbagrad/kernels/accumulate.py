@@ -9,42 +9,31 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
+
+from .language import Intrinsic, same_kind
 
 
-@intrinsic
-def add_any_order(typingctx: Any, a: Any, b: Any) -> Any:
+@same_kind
+def add_any_order(builder: Any, a: Any, b: Any) -> Any:
     """a + b, as part of a sum whose order does not matter."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        if isinstance(a, types.Float):
-            return builder.fadd(*args, flags=("reassoc", "contract"))
-        return builder.add(*args)
-
-    return a(a, a), generate
+    if isinstance(a.type, ir.IntType):
+        return builder.add(a, b)
+    return builder.fadd(a, b, flags=("reassoc", "contract"))
 
 
-def _extremum(llvm_name: str, compare: str) -> Any:
-    @intrinsic
-    def extremum(typingctx: Any, a: Any, b: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            x, y = args
-            if isinstance(a, types.Float):
-                kind = ir.FunctionType(x.type, [x.type, x.type])
-                bits = a.bitwidth
-                name = f"llvm.{llvm_name}.f{bits}"
-                fn = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
-                return builder.call(fn, [x, y])
-            signed = getattr(a, "signed", False)
-            test = builder.icmp_signed if signed else builder.icmp_unsigned
-            return builder.select(test(compare, x, y), x, y)
+def _extremum(name: str) -> Intrinsic:
+    def emit(builder: Any, a: Any, b: Any) -> Any:
+        symbol = f"llvm.{name}.{'f32' if isinstance(a.type, ir.FloatType) else 'f64'}"
+        function = builder.module.globals.get(symbol)
+        if function is None:
+            kind = ir.FunctionType(a.type, [a.type, a.type])
+            function = ir.Function(builder.module, kind, symbol)
+        return builder.call(function, [a, b])
 
-        return a(a, a), generate
-
-    return extremum
+    emit.__name__ = name
+    return same_kind(emit)
 
 
-#: The larger (smaller) of two numbers, NaN if either is: IEEE 754-2019 maximum and minimum.
-larger = _extremum("maximum", ">")
-smaller = _extremum("minimum", "<")
+#: The larger (smaller) of two floats, NaN if either is: IEEE 754-2019 maximum and minimum.
+larger = _extremum("maximum")
+smaller = _extremum("minimum")

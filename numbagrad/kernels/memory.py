@@ -4,29 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import types
-from numba.extending import intrinsic
+from .language import KINDS, WORD, Intrinsic, Kind, pointer
 
 
-def _at(kind: Any) -> Any:
-    @intrinsic
-    def at(typingctx: Any, address: Any) -> Any:
-        pointer = types.CPointer(kind)
+def _at(item: Kind) -> Intrinsic:
+    kind = pointer(item)
 
-        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return builder.inttoptr(args[0], context.get_value_type(pointer))
+    def emit(builder: Any, address: Any) -> Any:
+        return builder.inttoptr(address, kind.llvm)
 
-        return pointer(types.int64), generate
-
-    return at
+    return Intrinsic(f"at_{item.name}", 1, lambda given: ((WORD,), kind), emit)
 
 
 # Named after NumPy's dtypes; bools are bytes.
-at_float32 = _at(types.float32)
-at_float64 = _at(types.float64)
-at_int8 = _at(types.int8)
-at_int16 = _at(types.int16)
-at_int32 = _at(types.int32)
-at_int64 = _at(types.int64)
-at_uint8 = _at(types.uint8)
-at_bool = _at(types.uint8)
+at_float32 = _at(KINDS["float32"])
+at_float64 = _at(KINDS["float64"])
+at_int8 = _at(KINDS["int8"])
+at_int16 = _at(KINDS["int16"])
+at_int32 = _at(KINDS["int32"])
+at_int64 = _at(KINDS["int64"])
+at_uint8 = at_bool = _at(KINDS["uint8"])

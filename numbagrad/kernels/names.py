@@ -1,7 +1,7 @@
-"""Which functions kernels may call, without importing Numba.
+"""Which functions kernels may call, without loading their code.
 
-`vecmath.REGISTRY` needs Numba; code generation must know the names in a warm process too. A test
-keeps both equal.
+Code generation must know the names in a warm process too, which needs neither the code of
+`vecmath` nor what makes LLVM text of it. A test keeps both equal.
 """
 
 _NAMES = """

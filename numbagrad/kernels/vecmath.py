@@ -1,7 +1,7 @@
 """Vectorisable math functions for kernels: ``exp_f32``, ``exp_f64``, and so on.
 
-Each is a Numba intrinsic: branch-free LLVM code that becomes part of the caller's loop, without a
-call to libm and without type inference, so that LLVM vectorises the loop at full width.  Error
+Each is an intrinsic: branch-free LLVM code that becomes part of the caller's loop, without a call
+to libm and without type inference, so that LLVM vectorises the loop at full width.  Error
 bounds, in units in the last place, are in :data:`REGISTRY`, where the tests read them.
 
 >>> sorted(REGISTRY)[:3]

@@ -2,9 +2,9 @@
 
 A :class:`Lane` wraps one LLVM value; Python operators on it emit LLVM instructions.  A function
 written over lanes therefore serves float32 and float64 (and explicit LLVM vectors) from one body,
-lands in the caller's loop without a call, costs Numba no type inference, and never widens float32
-to float64 by accident.  :func:`vector` turns such a function into the Numba intrinsics
-``<name>_f32`` and ``<name>_f64`` and records its error bound in :data:`REGISTRY`.
+lands in the caller's loop without a call, costs no type inference, and never widens float32
+to float64 by accident.  :func:`vector` turns such a function into the intrinsics ``<name>_f32``
+and ``<name>_f64`` of the kernel language and records its error bound in :data:`REGISTRY`.
 """
 
 from __future__ import annotations
@@ -16,23 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba.core import types
-from numba.extending import intrinsic
+
+from .language import KINDS, Intrinsic, Kind
 
 type_f32, type_f64 = ir.FloatType(), ir.DoubleType()
-
-
-class _Sealed(list):
-    """Fast-math flags that stay empty.
-
-    Numba adds the caller's ``fastmath`` flags to the instructions of the whole module; these
-    functions depend on exact rounding, so theirs must not change.
-    """
-
-    def append(self, flag: str) -> None:
-        pass
-
-    add = append
 
 
 class Constants(NamedTuple):
@@ -90,12 +77,8 @@ class Lane:
     def _binary(self, other: Lane | Number, float_op: str, int_op: str, swap: bool = False) -> Lane:
         right = self._coerce(other)
         left, right = (right, self) if swap else (self, right)
-        value = getattr(self.builder, float_op if self.is_float else int_op)(
-            left.value, right.value
-        )
-        if self.is_float and isinstance(value, ir.Instruction):
-            value.flags = _Sealed()
-        return Lane(self.builder, value)
+        emit = getattr(self.builder, float_op if self.is_float else int_op)
+        return Lane(self.builder, emit(left.value, right.value))
 
     def __add__(self, other: Lane | Number) -> Lane:
         return self._binary(other, "fadd", "add")
@@ -146,9 +129,7 @@ class Lane:
         if not self.is_float:
             return Lane(self.builder, self.builder.icmp_signed(op, self.value, right))
         emit = self.builder.fcmp_unordered if op == "!=" else self.builder.fcmp_ordered
-        value = emit(op, self.value, right)
-        value.flags = _Sealed()
-        return Lane(self.builder, value)
+        return Lane(self.builder, emit(op, self.value, right))
 
     def __lt__(self, other: Lane | Number) -> Lane:
         return self.compare("<", other)
@@ -212,9 +193,7 @@ def _intrinsic(name: str, *args: Lane) -> Lane:
     function = module.globals.get(symbol)
     if function is None:
         function = ir.Function(module, ir.FunctionType(kind, [kind] * len(args)), symbol)
-    call = first.builder.call(function, [a.value for a in args])
-    call.fastmath = _Sealed()
-    return Lane(first.builder, call)
+    return Lane(first.builder, first.builder.call(function, [a.value for a in args]))
 
 
 def fma(a: Lane, b: Lane | Number, c: Lane | Number) -> Lane:
@@ -378,32 +357,25 @@ class VectorFunction:
     ulp: Constants  # largest error in units in the last place; 0.5 is correctly rounded
     domain: Constants  # (low, high): where the bound holds and the result is not a constant
     vectorizes: Constants  # False: exact by a data-dependent loop
-    compiled: Constants  # the Numba intrinsics for float32 and float64
+    compiled: Constants  # the intrinsics for float32 and float64
 
 
 REGISTRY: dict[str, VectorFunction] = {}
 
 
-def _numba_intrinsic(name: str, emit: Callable[..., Lane], arity: int, kind: types.Float) -> Any:
-    signature = kind(*[kind] * arity)
+def _intrinsic_of(name: str, emit: Callable[..., Lane], arity: int, kind: Kind) -> Intrinsic:
+    kinds = (kind,) * arity
 
-    def generate(context: Any, builder: ir.IRBuilder, sig: Any, args: Sequence[ir.Value]) -> Any:
+    def resolve(given: tuple[Kind, ...]) -> tuple[tuple[Kind, ...], Kind]:
+        # No implicit cast: a float64 that reaches a float32 kernel is a bug of its author.
+        if given != kinds:
+            raise TypeError(f"{name} takes {kinds}, not {given}")
+        return kinds, kind
+
+    def generate(builder: ir.IRBuilder, *args: ir.Value) -> ir.Value:
         return emit(*[Lane(builder, a) for a in args]).value
 
-    def resolve(*arguments: types.Type) -> Any:
-        # No implicit cast: a float64 that reaches a float32 kernel is a bug of its author.
-        return (signature, generate) if all(a == kind for a in arguments) else None
-
-    def one(typingctx: Any, x: types.Type) -> Any:
-        return resolve(x)
-
-    def two(typingctx: Any, x: types.Type, y: types.Type) -> Any:
-        return resolve(x, y)
-
-    typed = one if arity == 1 else two
-    typed.__name__ = typed.__qualname__ = name
-    typed.__doc__ = emit.__doc__
-    return intrinsic(typed)
+    return Intrinsic(name, arity, resolve, generate, emit.__doc__)
 
 
 _ALWAYS = Constants(True, True)
@@ -421,8 +393,8 @@ def vector(
         name = emit.__name__.rstrip("_")
         arity = emit.__code__.co_argcount
         compiled = Constants(
-            _numba_intrinsic(f"{name}_f32", emit, arity, types.float32),
-            _numba_intrinsic(f"{name}_f64", emit, arity, types.float64),
+            _intrinsic_of(f"{name}_f32", emit, arity, KINDS["float32"]),
+            _intrinsic_of(f"{name}_f64", emit, arity, KINDS["float64"]),
         )
         where = domain if isinstance(domain, Constants) else Constants(domain, domain)
         REGISTRY[name] = VectorFunction(

@@ -1,7 +1,8 @@
 """Compiles kernel sources to native functions, through memory and the disk cache.
 
-A kernel is a Numba function `def kernel(table, lo, hi)`: `table` points to int64 words (buffer
-addresses, extents, strides), and the call works on the range [lo, hi) of its outer extent.
+A kernel is a function of Numba's language, `def kernel(table, lo, hi)`: `table` points to int64
+words (buffer addresses, extents, strides), and the call works on the range [lo, hi) of its outer
+extent.
 """
 
 import hashlib
@@ -40,7 +41,8 @@ def compile_source(
     """Return the address of the native function `entry` of a Numba source text.
 
     The function is looked up in this process, then in the disk cache, and compiled only if it is
-    in neither; only then Numba is imported. The address is valid until the process ends.
+    in neither; Numba is imported only for a source that `translate` does not take. The address is
+    valid until the process ends.
 
     Args:
         source: text of a Python module that defines `entry`; it may import numbagrad.kernels,
@@ -137,6 +139,9 @@ def disk_cache() -> _cache.DiskCache | None:
     return _disk[1]
 
 
+_COMPILER = ("translate.py", "numba_front.py", "lower.py", "vectorize.py", "loader.py")
+
+
 def _fingerprint() -> bytes:
     """Digest of the compiler, the machine and this package's own lowering."""
     global _environment
@@ -145,7 +150,7 @@ def _fingerprint() -> bytes:
         numba = importlib.util.find_spec("numba")  # finds the package, does not import it
         if numba is not None and numba.origin is not None:
             digest.update(_read(os.path.join(os.path.dirname(numba.origin), "_version.py")))
-        for name in ("lower.py", "vectorize.py", "loader.py"):
+        for name in _COMPILER:
             digest.update(_read(os.path.join(_PACKAGE, "runtime", name)))
         _environment = digest.digest()
     return _environment

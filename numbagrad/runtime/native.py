@@ -1,4 +1,4 @@
-"""The program runner and the thread pool, as Numba functions. Imported only to compile.
+"""The program runner and the thread pool, in the kernel language. Imported only to compile.
 
 Everything they touch outside (Python's API, the C library) comes as an address in the pool's
 state, so that the object code needs no symbol. `load(base, i)` is word i of a block, as
@@ -25,7 +25,6 @@ from numbagrad.runtime.intrinsics import (
     call4,
     call_kernel,
     compare_swap,
-    inner,
     load,
     load32,
     monotonic,
@@ -101,7 +100,6 @@ _ALIGN = 16  # chunk sizes are multiples: 64 bytes of float32, no two threads sh
 _DATA, _NDIM, _SHAPE, _STRIDES, _DESCR, _FLAGS = 0, 1, 2, 3, 5, 6
 
 
-@inner
 def _take_chunks(state):
     kernel = load(state, KERNEL)
     table = load(state, TABLE)
@@ -149,7 +147,6 @@ def worker(state):
         atomic_add(state, ACTIVE, -1)
 
 
-@inner
 def wake(state):
     """Make idle workers look for a step, and whether there are too many of them."""
     atomic_add(state, GENERATION, 1)
@@ -160,7 +157,6 @@ def wake(state):
     return 0
 
 
-@inner
 def _start_workers(state):
     """Create the missing workers; if the system refuses, go on with those there are."""
     setmask = load(state, SIG_SETMASK)
@@ -177,7 +173,6 @@ def _start_workers(state):
     call3(load(state, SIGMASK), setmask, state + 8 * OLD_SIGNALS, 0)
 
 
-@inner
 def _run_step(state, kernel, table, extent, grain):
     threads = load(state, LIMIT)
     if extent <= grain or threads == 1:
@@ -212,7 +207,6 @@ def _run_step(state, kernel, table, extent, grain):
     atomic_store(state, BUSY, 0)
 
 
-@inner
 def _run_steps(program, table):
     state = load(program, P_STATE)
     step = load(program, P_STEPS)
@@ -223,7 +217,6 @@ def _run_steps(program, table):
     call1(load(state, FREE), table)
 
 
-@inner
 def _private_table(program):
     """Return a copy of the program's words, one for each call that is under way, or NULL."""
     count = load(program, P_NWORDS)
@@ -235,7 +228,6 @@ def _private_table(program):
     return table
 
 
-@inner
 def _all_arrays(args, nargs, kind, header, items):
     for i in range(nargs):  # noqa: SIM110 (Numba has no generator expressions)
         if load(load(args, items + i), header - 1) != kind:
@@ -243,7 +235,6 @@ def _all_arrays(args, nargs, kind, header, items):
     return True
 
 
-@inner
 def _guards_hold(program, args, header, items):
     """Compare dtype, flags, rank, extents and strides of each argument."""
     guard = load(program, P_GUARDS)
@@ -270,7 +261,6 @@ def _guards_hold(program, args, header, items):
     return True
 
 
-@inner
 def _owned(state, which):
     """Return None, True or False with a reference of its own."""
     instance = load(state, which)
@@ -279,7 +269,6 @@ def _owned(state, which):
     return instance
 
 
-@inner
 def run_program(block, args, header, items):
     """C body of the Python functions `Program.run` and `Program.try_run` (METH_O).
 
@@ -306,12 +295,13 @@ def run_program(block, args, header, items):
         data = load(load(args, items + load(binding, 1)), header + _DATA)
         store(table, load(binding, 0), data + load(binding, 2))
         binding += 8 * BINDING_WORDS
-    if load(program, P_RELEASE) != 0:
+    release = load(program, P_RELEASE) != 0
+    thread = 0
+    if release:
         thread = call0(load(state, SAVE_THREAD))
-        _run_steps(program, table)
+    _run_steps(program, table)
+    if release:
         call1(load(state, RESTORE_THREAD), thread)
-    else:
-        _run_steps(program, table)
     return _owned(state, TRUE if guarded else NONE)
 
 

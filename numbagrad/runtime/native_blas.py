@@ -1,9 +1,10 @@
 """The matrix product as a kernel that calls BLAS through its address. Imported only to compile."""
 
-from llvmlite import ir
-from numba.core import types
+from typing import Any
 
-from numbagrad.runtime.intrinsics import inner, intrinsic
+from llvmlite import ir
+
+from numbagrad.kernels.language import WORD, Intrinsic, intrinsic
 from numbagrad.runtime.layout import (
     G_A,
     G_A_BATCH,
@@ -24,23 +25,13 @@ from numbagrad.runtime.layout import (
     G_TRANS_B,
 )
 
-_word = types.int64
 _ROW_MAJOR = 101
 _NO_TRANS, _TRANS = 111, 112
 
 
-@intrinsic
-def _call_gemm(typingctx, single, function, trans_a, trans_b, m, n, k, a, lda, b, ldb,
-               accumulate, c, ldc):  # fmt: skip
-    """Call cblas_sgemm or cblas_dgemm with alpha = 1 and beta = 0 or 1."""
-    is_single = single.literal_value if isinstance(single, types.Literal) else None
-    if is_single is None:
-        return None
-
-    def generate(context, builder, signature, args):
-        _, function, trans_a, trans_b, m, n, k, a, lda, b, ldb, accumulate, c, ldc = args
+def _blas(name: str, real: Any) -> Intrinsic:
+    def emit(builder, function, trans_a, trans_b, m, n, k, a, lda, b, ldb, accumulate, c, ldc):
         integer, pointer = ir.IntType(32), ir.IntType(8).as_pointer()
-        real = ir.FloatType() if is_single else ir.DoubleType()
         kind = ir.FunctionType(
             ir.VoidType(),
             (integer,) * 6 + (real, pointer, integer, pointer, integer, real, pointer, integer),
@@ -55,12 +46,16 @@ def _call_gemm(typingctx, single, function, trans_a, trans_b, m, n, k, a, lda, b
             [order, *ints[:5], one, pointers[0], ints[5], pointers[1], ints[6], beta,
              pointers[2], ints[7]],
         )  # fmt: skip
-        return context.get_dummy_value()
 
-    return types.void(single, *(_word,) * 13), generate
+    emit.__name__ = name
+    emit.__doc__ = f"Call cblas_{name} with alpha = 1 and beta = 0 or 1."
+    return intrinsic(*(WORD,) * 13)(emit)
 
 
-@inner
+_sgemm = _blas("sgemm", ir.FloatType())
+_dgemm = _blas("dgemm", ir.DoubleType())
+
+
 def gemm(table, lo, hi, single):
     """Compute the blocks lo..hi of rows of C = A @ B (+ C); `single` is 1 for float32.
 
@@ -79,5 +74,10 @@ def gemm(table, lo, hi, single):
         a = table[G_A] + batch * table[G_A_BATCH] + block * a_step
         b = table[G_B] + batch * table[G_B_BATCH]
         c = table[G_C] + batch * table[G_C_BATCH] + block * rows * ldc * size
-        _call_gemm(single, table[G_FUNCTION], trans_a, trans_b, min(rows, m - block * rows), n, k,
+        height = min(rows, m - block * rows)
+        if single:
+            _sgemm(table[G_FUNCTION], trans_a, trans_b, height, n, k,
+                   a, lda, b, ldb, table[G_ACCUMULATE], c, ldc)  # fmt: skip
+        else:
+            _dgemm(table[G_FUNCTION], trans_a, trans_b, height, n, k,
                    a, lda, b, ldb, table[G_ACCUMULATE], c, ldc)  # fmt: skip

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 
 class Hint(NamedTuple):
-    """Wishes for the innermost loops of a kernel; 0 leaves the choice to LLVM.
+    """Wishes for the innermost loops of a kernel; 0 leaves the choice to LLVM. With no wish at all
+    loops stay scalar, as the short ones of the native runner should.
 
     They never change results: sums are not reordered unless the source allows it by fastmath.
     """
