@@ -13,9 +13,11 @@ import numpy as np
 
 from .autograd.engine import run_backward
 from .errors import GraphFreedError
+from .ir.graph import Graph
 from .ir.pytree import flatten, paths, unflatten
 from .modes import thread
 from .ops.view import reshape, view
+from .replay import check_gradients
 from .tape import Node, gradient_edge
 from .tensor import INFERENCE, Tensor, version_counter, wrap
 from .tracing import Result, Traced, find, trace_call
@@ -26,10 +28,10 @@ _SIGNATURES = 256  # kept by one function
 _TENSOR_PARTS = 4  # shape, strides, dtype, requires_grad
 
 
-class _CompiledBackward(Node):
+class CompiledFunctionBackward(Node):
     """The tape's node for a call of a compiled function."""
 
-    __slots__ = ("again", "owners", "residuals", "traced")
+    __slots__ = ("again", "check", "owners", "residuals", "traced")
 
     private_grads = True
 
@@ -37,6 +39,7 @@ class _CompiledBackward(Node):
     residuals: list[Any] | None
     owners: list[tuple[list[int], int]]  # version counters of the residuals, versions then
     again: Callable[[list[Any]], Any]
+    check: Callable[[list[Any]], None]  # for anomaly mode, given the cotangents as arrays
 
     def apply(self, grads: list[Any], mask: int) -> Any:
         if self.residuals is None:
@@ -61,6 +64,8 @@ class _CompiledBackward(Node):
             np.zeros(v.shape, v.dtype) if g is None else np.ascontiguousarray(g._data)
             for v, g in zip(outs, grads, strict=True)
         ]
+        if self.traced.outer_steps and thread.modes.anomaly is not None:
+            self.check(arrays)
         results = backward([*self.residuals, *arrays])
         for i in self.traced.backward_copied:
             results[i] = results[i].copy()
@@ -188,11 +193,11 @@ class Compiled:
     # -- running ----------------------------------------------------------------------------
 
     def _run(self, traced: Traced, tensors: list[Tensor], args: Any, kwargs: Any) -> Any:
-        pinned = {i for i, _ in traced.pinned}
-        arrays = [t._data for i, t in enumerate(tensors) if i not in pinned]
-        arrays += [find(ref, tensors)._data for ref in traced.captures]
         reads = [read() for read in traced.reads]
-        values = traced.forward([*arrays, *reads])
+        inputs = [*traced.arrays(tensors), *reads]
+        values = traced.forward(inputs)
+        if traced.inner_steps and (thread.modes.anomaly is not None or traced.checked):
+            check_gradients(_written(traced), traced.inner_steps, inputs, thread.modes.anomaly)
         for i in traced.copied:
             values[i] = values[i].copy()
         inference = thread.modes.inference
@@ -222,9 +227,9 @@ class Compiled:
     def _node(
         self, traced: Traced, tensors: list[Tensor], values: list[Any], reads: list[Any],
         args: Any, kwargs: Any,
-    ) -> _CompiledBackward:  # fmt: skip
+    ) -> CompiledFunctionBackward:  # fmt: skip
         inputs = [find(ref, tensors) for ref in traced.differentiated]
-        node = _CompiledBackward([gradient_edge(t) for t in inputs])
+        node = CompiledFunctionBackward([gradient_edge(t) for t in inputs])
         node.traced = traced
         node.residuals = values[traced.residuals :]
         # The call overwrites these: a second derivative needs what they were.
@@ -234,10 +239,16 @@ class Compiled:
             leaves, structure = flatten((args, kwargs))
             args, kwargs = unflatten(structure, [snapshots.get(id(x), x) for x in leaves])
         node.again = lambda grads: self._again(traced, reads, args, kwargs, grads)
+        node.check = lambda grads: check_gradients(
+            _written(traced),
+            traced.outer_steps,
+            [*traced.arrays(_tensors((args, kwargs))), *reads, *grads],
+            thread.modes.anomaly,
+        )
         return node
 
     def _record(
-        self, traced: Traced, node: _CompiledBackward, results: list[Tensor],
+        self, traced: Traced, node: CompiledFunctionBackward, results: list[Tensor],
         tensors: list[Tensor],
     ) -> None:  # fmt: skip
         outs = [t for t, r in zip(results, traced.requires_grad, strict=True) if r]
@@ -246,6 +257,8 @@ class Compiled:
             outs += [find(c.target, tensors) for c in traced.changed if c.requires_grad]
         for nr, t in enumerate(outs):
             t._node, t._nr, t._requires_grad = node, nr, True
+        for watch in thread.modes.watches:
+            watch.recorded(node)
         node.owners = []
         for owner in traced.owners:
             if owner is None:
@@ -263,9 +276,7 @@ class Compiled:
         if traced.higher is None:
 
             def gradients(reads: Any, args: Any, kwargs: Any, grads: Any) -> list[Any]:
-                tensors = list({
-                    id(x): x for x in flatten((args, kwargs))[0] if isinstance(x, Tensor)
-                }.values())  # fmt: skip
+                tensors = _tensors((args, kwargs))
                 inputs = [find(ref, tensors) for ref in traced.differentiated]
                 edges = [gradient_edge(t) for t in inputs]
                 with thread.modes.trace.replaying(reads):
@@ -316,6 +327,16 @@ class Compiled:
         return entries[-1][:1] if entries else []
 
 
+def _tensors(tree: Any) -> list[Tensor]:
+    """The distinct tensors in nested containers."""
+    return list({id(x): x for x in flatten(tree)[0] if isinstance(x, Tensor)}.values())
+
+
+def _written(traced: Traced) -> Graph:
+    assert traced.written is not None  # there are steps
+    return traced.written
+
+
 def _outcome(place: Result, tensors: list[Tensor], results: list[Tensor]) -> Tensor:
     """A tensor of the result."""
     t = results[place.number] if place.owner is None else find(place.owner, tensors)
@@ -364,7 +385,7 @@ def _fast_path(
     results_only = [Result(None, i) for i in range(len(entry.requires_grad))]
     if program is None or not plain or effects or entry.leaves != results_only or entry.copied:
         return None
-    if entry.reads or entry.absent or entry.pinned:
+    if entry.reads or entry.absent or entry.pinned or entry.checked:
         return None
     if not all(isinstance(t, Tensor) for t in entry.captures):
         return None
@@ -381,7 +402,12 @@ def _fast_path(
 
     def call(args: tuple[Any, ...]) -> Any:
         modes = thread.modes
-        if modes.trace is not None or modes.grad is not modes_now or len(args) != n:
+        if (
+            modes.trace is not None
+            or modes.watches
+            or modes.grad is not modes_now
+            or len(args) != n
+        ):
             return _MISS
         for dictionary, key, value in facts:
             if dictionary.get(key) is not value:

@@ -29,9 +29,11 @@ class Modes:
         "hooks_disabled",
         "inference",
         "on_record",
+        "profiler",
         "quietly",
         "saved_hooks",
         "trace",
+        "watches",
     )
 
     def __init__(self) -> None:
@@ -39,14 +41,18 @@ class Modes:
         self.inference = False  # make inference tensors
         self.trace: Any = None  # the interpreter that sees every op, tracers or not
         self.batch: Any = None  # the innermost `vmap`: it says where random numbers come from
-        self.anomaly: Any = None  # what watches the backward pass, in anomaly mode
+        self.anomaly: Any = None  # the watch of anomaly mode
+        self.profiler: Any = None  # the watch of the profiler
+        #: Those who follow what the tape records and the engine runs (see `tape.Watch`).
+        self.watches: tuple[Any, ...] = ()
         self.saved_hooks: list[Any] = []  # (pack, unpack) of each `saved_tensors_hooks` block
         self.hooks_disabled: str | None = None  # why there may be none
         #: Called with each recorded (node, args, outs); None as long as nobody wants to know.
         self.on_record: Any = None
         self.backward: Any = None  # the backward pass that runs in this thread
         # PyTorch raises no floating-point warnings. A context of our own with NumPy's set to
-        # "ignore" costs 30 ns a call, `with np.errstate` a microsecond.
+        # "ignore" costs 30 ns a call, `with np.errstate` a microsecond. All work on arrays goes
+        # through this call, so that a profiler, which replaces it, costs nothing when it is off.
         context = contextvars.Context()
         context.run(np.seterr, all="ignore")
         self.quietly = context.run

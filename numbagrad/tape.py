@@ -10,12 +10,13 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .errors import GraphFreedError
 from .modes import Modes, thread
+from .stack import Stack
 from .tensor import INFERENCE, Shape, Tensor, View, extras, version_counter, wrap
 
 next_sequence = itertools.count().__next__
@@ -57,6 +58,18 @@ class RemovableHandle:
         self.remove()
 
 
+class Trail(NamedTuple):
+    """Where an op was called, and by which node's backward if it was part of a backward pass."""
+
+    stack: Stack
+    parent: tuple[str, Trail | None] | None  # its name and trail
+
+    @classmethod
+    def here(cls, running: list[Node]) -> Trail:
+        """The trail of an op that is called now, inside of the last node of `running`."""
+        return cls(Stack.here(), (running[-1].name(), running[-1].stack) if running else None)
+
+
 class Node:
     """One step on the tape."""
 
@@ -65,7 +78,7 @@ class Node:
     edges: Sequence[Edge | None]
     order: int  # the engine runs the ready node of lowest order: the latest recorded
     hooks: Hooks | None
-    stack: Any  # where the forward op was called, in anomaly mode
+    stack: Trail | None  # where the forward op was called, if somebody watched
     n_outputs: int  # how many gradients `apply` takes
     private_grads = False  # `apply` returns new tensors that it shows to nobody else
     is_input = False  # what it computes is the caller's tensor, which may not be changed in place
@@ -215,6 +228,15 @@ class OpNode(Node):
         return self.op.backward(self, grads, mask & self.mask)
 
 
+def input_shapes(node: Node, grads: Sequence[Any]) -> list[Shape | None]:
+    """The shapes of the inputs of the op that `node` recorded, as far as it knows them."""
+    if not isinstance(node, OpNode):
+        return [None for _ in node.edges]
+    if node.metas is None:  # all are like the output
+        return [None if grads[0] is None else tuple(grads[0].shape) for _ in node.edges]
+    return [None if meta is None else meta[0] for meta in node.metas]
+
+
 class Packed:
     """A saved tensor in the form that the hooks of ``saved_tensors_hooks`` gave it."""
 
@@ -261,16 +283,31 @@ class Packed:
         return t
 
 
+class Watch:
+    """One who follows what the tape records and what the engine runs."""
+
+    def recorded(self, node: Node) -> None:
+        """`node` was put on the tape."""
+
+    def watching(self, run: Callable[..., Any]) -> Callable[..., Any]:
+        """`run(node, gradients, ...)`, which runs one node, in a form that is watched."""
+        return run
+
+
 def observe(modes: Modes) -> None:
-    """Call :func:`_recorded` for each recorded op if the modes ask for it."""
-    wanted = modes.anomaly is not None or modes.saved_hooks
-    modes.on_record = _recorded if wanted else None
+    """Bring what is called for each recorded op in line with the rest of the modes.
+
+    Inside a trace there is nothing to measure: the profiler waits until it ends.
+    """
+    last = modes.profiler if modes.trace is None else modes.trace
+    modes.watches = tuple(w for w in (modes.anomaly, last) if w is not None)
+    modes.on_record = _recorded if modes.watches or modes.saved_hooks else None
 
 
 def _recorded(node: Node, args: tuple[Any, ...], outs: Any) -> None:
     modes = thread.modes
-    if modes.anomaly is not None:
-        node.stack = modes.anomaly.recorded()
+    for watch in modes.watches:
+        watch.recorded(node)
     if not modes.saved_hooks or not isinstance(node, OpNode) or not node.saved:
         return
     for k, (is_output, i) in enumerate(node.op.residuals(node.mask)):

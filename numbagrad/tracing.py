@@ -17,10 +17,10 @@ from .codegen.scalar import supported
 from .errors import GraphFreedError
 from .ir.graph import Eqn, Graph, Var
 from .ir.pytree import flatten, unflatten
-from .ir.trace import Trace
+from .ir.trace import GradientStep, Trace
 from .modes import thread
 from .ops.view import alias
-from .tape import Edge, gradient_edge, refresh
+from .tape import Edge, gradient_edge, observe, refresh
 from .tensor import INFERENCE, Tensor
 
 _ndarray = np.ndarray
@@ -87,10 +87,27 @@ class Traced:
         self.backward: Executable | None = None
         self.backward_copied: list[int] = []
         self.higher: Any = None  # the gradient as a compiled function, for double backward
+        # For anomaly mode: the trace as it was written down, inputs and cotangents to gradients,
+        # and the nodes that run backward in the two programs.
+        self.written: Graph | None = None
+        self.inner_steps: list[GradientStep] = []
+        self.outer_steps: list[GradientStep] = []
 
     @property
     def graph(self) -> Graph:
         return self.forward.graph
+
+    @property
+    def checked(self) -> bool:
+        """Whether the function itself switches anomaly mode on."""
+        return any(s.switched and s.anomaly is not None for s in self.inner_steps)
+
+    def arrays(self, tensors: list[Tensor]) -> list[Any]:
+        """What a call with these arguments passes to the program, but for what it `reads`."""
+        pinned = {i for i, _ in self.pinned}
+        arrays = [t._data for i, t in enumerate(tensors) if i not in pinned]
+        arrays += [find(ref, tensors)._data for ref in self.captures]
+        return arrays
 
     def misfit(self, tensors: list[Tensor]) -> str:
         """Why this trace is not valid for a call now: empty if it is."""
@@ -148,6 +165,7 @@ def trace_call(
     before = modes.grad, modes.inference
     tracing = Trace()
     modes.trace = tracing
+    observe(modes)
     try:
         call = _Call(tracing, tensors, pinned)
         stand_of = {id(t): s for t, s in zip(tensors, call.stands, strict=True)}
@@ -162,6 +180,7 @@ def trace_call(
     finally:
         tracing.close()
         modes.trace = None
+        observe(modes)
         modes.grad, modes.inference = before
     if pinned or not any(isinstance(c, int) for pair in conflicts for c in pair):
         raise RuntimeError(
@@ -238,6 +257,7 @@ class _Call:
     def finish(self, result: Any) -> Traced:
         traced = Traced()
         tracing = self.tracing
+        thread.modes.watches = (tracing,)  # the user's code has run: what fails now is ours
         leaves, traced.structure = flatten(result)
         self._results(traced, leaves)
         roots = [t for t, r in zip(self.computed, traced.requires_grad, strict=True) if r]
@@ -446,6 +466,10 @@ class _Call:
             traced.backward = Executable(backward, samples)
             borrowed = {*backward.inputs, *backward.consts}
             traced.backward_copied = _shared(backward, borrowed)
+        traced.inner_steps = [s for s in tracing.gradients if s.at <= forward]
+        traced.outer_steps = [s for s in tracing.gradients if s.at > forward]
+        if tracing.gradients:
+            traced.written = Graph((*inputs, *tangents), tuple(tracing.eqns), (), dict(consts))
         traced.residuals = len(self.values)
         graph = passes.run(Graph(tuple(inputs), tuple(first), (*self.values, *residuals), consts))
         traced.forward = Executable(graph, arrays)

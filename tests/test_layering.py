@@ -19,7 +19,7 @@ ROOT = Path(numbagrad.__file__).parent
 #: The layers, lowest first. A module may import from its own layer and from those above it in
 #: this list. A name covers the modules inside it, unless a longer name is listed.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "config", "return_types"),
+    ("errors", "config", "return_types", "stack"),
     ("dtypes", "devices"),
     ("kernels",),
     ("runtime",),
@@ -37,7 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("ops", "creation", "conversion", "inspection", "printing", "random", "special"),
     ("transforms.levels", "transforms.vmap"),
     ("autograd",),
-    ("transforms", "func", "tracing", "compiled", "extend"),
+    ("transforms", "func", "tracing", "replay", "compiled", "extend"),
     ("nn", "optim", "serialization", "utils", "serve"),
     ("",),  # the package itself
 )

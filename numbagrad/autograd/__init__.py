@@ -3,9 +3,9 @@
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
-from . import function, graph
+from . import anomaly_mode, function, graph
 from .accumulate import GradientAccumulator
-from .anomaly import detect_anomaly, is_anomaly_enabled, set_detect_anomaly
+from .anomaly_mode import detect_anomaly, is_anomaly_enabled, set_detect_anomaly
 from .api import backward, grad
 from .function import Function, apply_function
 from .gradcheck import GradcheckError, gradcheck, gradgradcheck
@@ -17,6 +17,7 @@ __all__ = [
     "Function",
     "GradcheckError",
     "GradientAccumulator",
+    "anomaly_mode",
     "apply_function",
     "backward",
     "detect_anomaly",

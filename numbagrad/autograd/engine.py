@@ -60,9 +60,10 @@ def run_backward(
             captures.setdefault(node, {})[nr] = None
 
     modes = thread.modes
-    anomaly = modes.anomaly
-    plain = inputs is None and anomaly is None
-    run_node = _run_node if anomaly is None else anomaly.watching(_run_node)
+    plain = inputs is None and not modes.watches
+    run_node: Any = _run_node
+    for watch in modes.watches:
+        run_node = watch.watching(run_node)
     pending: dict[Node, list[Any]] = {}
     fresh: set[Node] = set()  # whose pending gradient was made here: no one else holds the tensor
     for (node, nr), g in zip(roots, grads, strict=True):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import linecache
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,23 +11,10 @@ import numpy as np
 
 from ..dispatch import Interpreter
 from ..modes import thread
+from ..stack import NUMPY, at_user_line
+from ..tape import Node, Trail, Watch, input_shapes
 from ..tensor import Tensor, wrap
 from .graph import Atom, Eqn, Graph, Var
-
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
-
-
-def _at_user_line() -> str:
-    """Where the user's code is, for error messages: the innermost frame outside the package."""
-    frame = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith((_PACKAGE, _NUMPY)):
-        frame = frame.f_back
-    if frame is None:
-        return ""
-    name, number = frame.f_code.co_filename, frame.f_lineno
-    line = linecache.getline(name, number).strip()
-    return f'\n  File "{name}", line {number}' + (f"\n    {line}" if line else "")
 
 
 class _State(NamedTuple):
@@ -41,6 +26,20 @@ class _State(NamedTuple):
     requires_grad: bool
     view_version: int
     version: int
+
+
+class GradientStep(NamedTuple):
+    """A node of the tape that ran backward inside of a trace."""
+
+    at: int  # the number of equations when it had run
+    name: str
+    trail: Trail | None
+    shapes: list[Any]  # of the inputs of its forward op
+    given: tuple[Var | None, ...]  # the gradients of its outputs
+    found: tuple[Var | None, ...]  # and of its inputs
+    #: The traced function itself switched anomaly mode, to `anomaly`.
+    switched: bool
+    anomaly: Any
 
 
 class TraceTracer:
@@ -65,7 +64,7 @@ class TraceTracer:
         caller = sys._getframe(1)
         while caller.f_back is not None and (
             caller.f_code.co_filename in (__file__, "<string>")
-            or caller.f_code.co_filename.startswith(_NUMPY)
+            or caller.f_code.co_filename.startswith(NUMPY)
         ):
             caller = caller.f_back
         raise self.interpreter.concrete_error(wrap(self), f"{caller.f_code.co_name}()")
@@ -85,7 +84,7 @@ for _name in ("lt", "le", "gt", "ge", "add", "sub", "mul", "invert", "bool", "it
     setattr(TraceTracer, f"__{_name}__", _no_values(f"__{_name}__"))
 
 
-class Trace(Interpreter):
+class Trace(Interpreter, Watch):
     """Writes down every op it sees.
 
     Tensors that are not being traced (parameters that the function closes over, buffers) become
@@ -108,6 +107,10 @@ class Trace(Interpreter):
         self.once = False
         self._made: dict[int, tuple[Tensor, Any]] = {}  # with the array it began with
         self._keys: dict[int, tuple[Any, Tensor, list[int]]] = {}
+        #: For anomaly mode: what ran backward, in order.
+        self.gradients: list[GradientStep] = []
+        self._running: list[Node] = []
+        self._anomaly = thread.modes.anomaly
         self._open = True
         self._replayed: Iterator[Tensor] | None = None
 
@@ -143,6 +146,41 @@ class Trace(Interpreter):
         out = Var(*avals)
         self.eqns.append(Eqn(op, inputs, params, (out,)))
         return TraceTracer(self, out)
+
+    def recorded(self, node: Node) -> None:
+        if node.stack is None:
+            node.stack = Trail.here(self._running)
+
+    def watching(self, run: Callable[..., Any]) -> Callable[..., Any]:
+        def watched(node: Node, grads: list[Tensor | None], *rest: Any) -> Any:
+            shapes = input_shapes(node, grads)
+            given = tuple(map(self._variable, grads))
+            self._running.append(node)
+            try:
+                outputs = run(node, grads, *rest)
+            finally:
+                self._running.pop()
+            found = tuple(map(self._variable, outputs))
+            if any(found):
+                anomaly = thread.modes.anomaly
+                self.gradients.append(
+                    GradientStep(
+                        len(self.eqns), node.name(), node.stack, shapes, given, found,
+                        anomaly is not self._anomaly, anomaly,
+                    )
+                )  # fmt: skip
+            return outputs
+
+        return watched
+
+    def _variable(self, t: Tensor | None) -> Var | None:
+        """What stands for a tensor in the graph, also under transforms inside of the trace."""
+        while t is not None:
+            data: Any = t._data
+            if isinstance(data, TraceTracer):
+                return data.var if data.interpreter is self else None
+            t = None if isinstance(data, np.ndarray) else data.contents()[0]
+        return None
 
     def change(self, t: Tensor) -> None:
         """A tensor outside of the trace is about to be changed in place."""
@@ -238,12 +276,12 @@ class Trace(Interpreter):
             return RuntimeError(
                 f"{what} reads a tensor that was kept from inside a compiled function: it stands "
                 "for a value in the program and holds none itself. Return the tensor from the "
-                f"function instead{_at_user_line()}"
+                f"function instead{at_user_line()}"
             )
         return RuntimeError(
             f"{what} needs the values of a tensor that is being traced for compilation; only its "
             "shape and dtype are known. Use ng.where for choices between values, or do this "
-            f"outside of the compiled function{_at_user_line()}"
+            f"outside of the compiled function{at_user_line()}"
         )
 
 
