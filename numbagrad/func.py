@@ -9,11 +9,16 @@ from .transforms.api import (
     stack_module_state,
     stop_gradient,
 )
+from .transforms.custom import custom_jvp, custom_vjp
 from .transforms.jvp import jvp
+from .transforms.remat import checkpoint
 from .transforms.vjp import grad, grad_and_value, linearize, value_and_grad, vjp
 from .transforms.vmap import vmap
 
 __all__ = [
+    "checkpoint",
+    "custom_jvp",
+    "custom_vjp",
     "functional_call",
     "grad",
     "grad_and_value",

@@ -87,6 +87,17 @@ class Dual(Level):
             return tuple(self._result(o, t) for o, t in zip(out, tangent, strict=True))
         return self._result(out, tangent)
 
+    def apply_rule(self, rule: Any, leaves: list[Any]) -> list[tuple[Any, ...]]:
+        primals = [x._data.primal if self.owns(x) else x for x in leaves]
+        tangents = [x._data.tangent if self.owns(x) else None for x in leaves]
+        if all(t is None for t in tangents):
+            return [(o, None) for o in rule(primals)]
+        outs, pushed = rule.push(primals, tangents)
+        return list(zip(outs, pushed, strict=True))
+
+    def joined(self, *parts: Any) -> Tensor:
+        return wrap(self._result(*parts))
+
     def _result(self, out: Tensor, tangent: Tensor | None) -> DualTracer:
         return DualTracer(self, settled(out), None if tangent is None else settled(tangent))
 
@@ -289,7 +300,7 @@ def jvp_of(
         aux = None
         if has_aux:
             result, aux = split_aux(result, where)
-            aux = tree_map(lambda x: _primal(level, x), aux)
+            aux = tree_map(lambda x: primal_of(level, x), aux)
         outs, out_structure = flatten(result)
         if not outs:
             raise RuntimeError(
@@ -302,11 +313,11 @@ def jvp_of(
                     f"{where}: expected f(*args) to return only tensors, got unsupported type "
                     f"{type(o)}"
                 )
-        out = [_primal(level, o) for o in outs]
-        out_tangents = [_tangent(level, o, strict) for o in outs]
+        out = [primal_of(level, o) for o in outs]
+        out_tangents = [tangent_of(level, o, strict) for o in outs]
         # What the function changed in place is changed for the caller, as in PyTorch.
         changed = [
-            (x, _primal(level, s))
+            (x, primal_of(level, s))
             for x, s, b in zip(leaves, stands, before, strict=True)
             if s._data is not b
         ]
@@ -315,13 +326,13 @@ def jvp_of(
     return unflatten(out_structure, out), unflatten(out_structure, out_tangents), aux
 
 
-def _primal(level: Dual, x: Any) -> Any:
+def primal_of(level: Dual, x: Any) -> Any:
     if not isinstance(x, Tensor):
         return x
     return leave(x._data.primal if level.owns(x) else level.released(x))
 
 
-def _tangent(level: Dual, x: Tensor, strict: bool) -> Tensor:
+def tangent_of(level: Dual, x: Tensor, strict: bool) -> Tensor:
     t = x._data.tangent if level.owns(x) else None
     if t is None:
         if strict:

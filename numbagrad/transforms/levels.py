@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ class _Active(threading.local):
 
     def __init__(self) -> None:
         self.levels: list[Level] = []
+        self.depth = 0  # the number of the highest level, those that `Level.below` hides included
 
 
 _active = _Active()
@@ -79,16 +81,30 @@ class Level(Interpreter):
 
     def __init__(self) -> None:
         self.active = False
+        self._outer: Any = None  # where random numbers come from outside of the level
 
     def __enter__(self) -> Any:
         _active.levels.append(self)
-        self.level = len(_active.levels)
+        _active.depth += 1
+        self.level = _active.depth
         self.active = True
+        self._outer = thread.modes.batch
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.active = False
         _active.levels.pop()
+        _active.depth -= 1
+
+    @contextmanager
+    def below(self) -> Iterator[None]:
+        """Inside, the running function is one of the level below."""
+        levels, batch = _active.levels, thread.modes.batch
+        _active.levels, thread.modes.batch = levels[: levels.index(self)], self._outer
+        try:
+            yield
+        finally:
+            _active.levels, thread.modes.batch = levels, batch
 
     def owns(self, x: Any) -> bool:
         """Whether `x` is a tensor that only this level understands."""
@@ -105,11 +121,7 @@ class Level(Interpreter):
 
     def process(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         if not self.active:
-            raise RuntimeError(
-                f"{op.name}: a tensor that was made inside {self.name} is used after {self.name} "
-                "ended; return it from the transformed function instead of keeping it in a "
-                "variable outside"
-            )
+            raise self._ended(op.name)
         args = tuple(map(self.released, args))
         if any(map(self.owns, args)):
             return self.apply(op, args, params)
@@ -117,6 +129,36 @@ class Level(Interpreter):
         if isinstance(out, tuple):
             return tuple(HeldTracer(self, settled(o)) for o in out)
         return HeldTracer(self, settled(out))
+
+    def _ended(self, what: str) -> RuntimeError:
+        return RuntimeError(
+            f"{what}: a tensor that was made inside {self.name} is used after {self.name} ended; "
+            "return it from the transformed function instead of keeping it in a variable outside"
+        )
+
+    def custom(self, rule: Any, leaves: list[Any]) -> list[Any]:
+        """The results of a function with derivatives of its own (see `transforms.rules`)."""
+        if not self.active:
+            raise self._ended(rule.name)
+        inner = list(map(self.released, leaves))
+        mapped = any(map(self.owns, inner))
+        with self.below():
+            parts = self.apply_rule(rule, inner) if mapped else [(o,) for o in rule(inner)]
+        if any(isinstance(t, Tensor) and self._knows(t) for part in parts for t in part):
+            if rule.captures:
+                return rule.run(leaves)
+            raise RuntimeError(
+                f"{rule.name} closes over a tensor that {self.name} follows, whose derivative "
+                "would be lost: pass it as an argument"
+            )
+        join = self.joined if mapped else self._held
+        return [join(*part) if isinstance(part[0], Tensor) else part[0] for part in parts]
+
+    def _knows(self, t: Tensor) -> bool:
+        return getattr(t._data, "interpreter", None) is self
+
+    def _held(self, t: Tensor) -> Tensor:
+        return wrap(HeldTracer(self, settled(t)))
 
     def concrete(self, t: Tensor, what: str) -> Tensor:
         if t._data.__class__ is HeldTracer:
@@ -144,6 +186,14 @@ class Level(Interpreter):
 
     def apply(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """What :meth:`process` returns, while the level is active."""
+        raise NotImplementedError
+
+    def apply_rule(self, rule: Any, leaves: list[Any]) -> list[tuple[Any, ...]]:
+        """What tensors of the level below each result is made of."""
+        raise NotImplementedError
+
+    def joined(self, *parts: Any) -> Tensor:
+        """The tensor of this level that is made of these of the level below."""
         raise NotImplementedError
 
     def spread(self, t: Tensor) -> Tensor:

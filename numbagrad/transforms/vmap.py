@@ -48,12 +48,11 @@ class Batch(Level):
         super().__init__()
         self.size = size
         self.randomness = randomness
-        self._outer: Any = None
 
     def __enter__(self) -> Any:
-        self._outer = thread.modes.batch
+        super().__enter__()
         thread.modes.batch = self
-        return super().__enter__()
+        return self
 
     def __exit__(self, *exc: object) -> None:
         thread.modes.batch = self._outer
@@ -72,6 +71,14 @@ class Batch(Level):
         if isinstance(out, tuple | list):
             return tuple([BatchTracer(self, settled(o)) for o in out])
         return BatchTracer(self, settled(out))
+
+    def apply_rule(self, rule: Any, leaves: list[Any]) -> list[tuple[Any, ...]]:
+        flags = list(map(self.owns, leaves))
+        values = [x._data.value if f else x for x, f in zip(leaves, flags, strict=True)]
+        return [(o,) for o in rule.batched(self, flags)(values)]
+
+    def joined(self, *parts: Any) -> Tensor:
+        return wrap(BatchTracer(self, settled(parts[0])))
 
     def reserve(self, generator: Any, blocks: int) -> tuple[Any, int]:
         if self.randomness == "error":
