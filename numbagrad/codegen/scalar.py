@@ -18,6 +18,13 @@ _PYTHON = ("abs",)  # functions in expressions that are Python's own
 _NEEDS_FLOAT = (ast.Call, ast.Div, ast.FloorDiv, ast.LShift, ast.RShift, ast.Pow)
 
 
+def cast(text: str, have: np.dtype[Any], want: np.dtype[Any]) -> str:
+    """Kernel source that casts a value as NumPy does."""
+    if have.kind == "f" and want.kind in "iu" and want.itemsize < 4:
+        text = f"np.int32({text})"  # then the low bits: C's way, which wraps around
+    return f"{type_call(want)}({text})"
+
+
 def type_call(d: np.dtype[Any]) -> str:
     """The constructor that casts to a dtype in kernel source."""
     return "bool" if d.kind == "b" else f"np.{d.name}"
@@ -37,13 +44,19 @@ def constant(value: Any, d: np.dtype[Any]) -> str:
 
 def supported(e: Eqn) -> bool:
     """Whether an equation can be part of a kernel: else its NumPy reference runs."""
-    if e.op.expr is None:
+    if e.op.pointwise is None:
         return False
-    compute, _ = e.op.dtype_rule.resolve(e.inputs)
+    compute = _compute(e)
     dtypes = [compute, *(a.dtype for a in (*e.inputs, *e.outputs) if isinstance(a, Var))]
     if any(d not in _FLOATS and d not in _OTHERS for d in dtypes):
         return False
-    return _has_code(e.op.expr, compute)
+    return _has_code(e.op.pointwise, compute)
+
+
+def _compute(e: Eqn) -> np.dtype[Any]:
+    """The dtype in which an equation is computed."""
+    rule = e.op.dtype_rule
+    return e.inputs[0].dtype if rule is None else rule.resolve(e.inputs)[0]  # type: ignore[union-attr]
 
 
 @functools.cache  # planning a new size asks again for each equation
@@ -99,23 +112,23 @@ def lines(
     """
     result = []
     for e in graph.eqns:
-        compute, _ = e.op.dtype_rule.resolve(e.inputs)
+        compute, rule = _compute(e), e.op.dtype_rule
         operands = {}
         for i, (name, a) in enumerate(zip(e.op.inputs, e.inputs, strict=True)):
-            exempt = e.op.dtype_rule.condition and i == 0
+            exempt = rule is not None and rule.condition and i == 0
             if isinstance(a, Var):
                 text = names[a]
                 if a.dtype != compute and not exempt:
-                    text = f"{type_call(compute)}({text})"
+                    text = cast(text, a.dtype, compute)
             else:
                 text = constant(a, compute)
             operands[name] = text
-        template, functions = _template(e.op.expr, compute)
+        template, functions = _template(e.op.pointwise, compute)
         used |= functions
         text = template.format(**operands)
         want = e.outputs[0].dtype
         if want != compute or compute.kind in "iu":
-            text = f"{type_call(want)}({text})"
+            text = cast(text, compute, want)
         target = names[e.outputs[0]] = fresh()
         result.append(f"{target} = {text}")
     return result

@@ -59,7 +59,7 @@ class Fused:
 
     name = "fused"
     view = False
-    expr = None
+    pointwise = None
 
 
 FUSED = Fused()
@@ -81,6 +81,10 @@ def _letters() -> Iterator[str]:
                 i, r = divmod(i, 26)
                 name = chr(ord("a") + r) + name
             yield name
+
+
+def _parameter(value: Any) -> str:
+    return value.name if isinstance(value, np.dtype) else repr(value)
 
 
 def _lines(graph: Graph) -> Iterator[str]:
@@ -105,7 +109,7 @@ def _lines(graph: Graph) -> Iterator[str]:
                 yield from equations(e.params["graph"].eqns, indent + "  ")
                 yield f"{indent}}}"
                 continue
-            params = ", ".join(f"{k}={v!r}" for k, v in e.params.items())
+            params = ", ".join(f"{k}={_parameter(v)}" for k, v in e.params.items())
             name = f"{e.op.name}[{params}]" if params else e.op.name
             yield f"{indent}{typed(e.outputs)} = {name} {inputs}"
 

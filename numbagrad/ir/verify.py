@@ -64,7 +64,7 @@ def _check_fused(e: Eqn, where: str) -> None:
         raise ValueError(f"{where}: inputs and outputs are not those of its graph")
     shape = e.outputs[0].shape
     for ie in inner.eqns:
-        if ie.op.expr is None:
+        if ie.op.pointwise is None:
             raise ValueError(f"{where} holds {ie.op.name}, which is not pointwise")
         if ie.outputs[0].shape != shape:
             raise ValueError(f"{where} holds {ie.op.name} over {ie.outputs[0].shape}, not {shape}")

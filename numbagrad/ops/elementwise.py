@@ -446,6 +446,7 @@ cast = primitive(
         call(make(2, 3), dtype=dtypes.complex128.np),
         call(make(2), dtype=dtypes.I64),
     ],
+    pointwise="x",
     same=lambda dtype: True,
     batch=SHIFT,
     doc="The values in another dtype.",

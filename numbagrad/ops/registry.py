@@ -56,6 +56,9 @@ class Op:
     expr: str | None = None
     reference: Callable[..., Any] | None = None
     dtype_rule: DtypeRule | None = None
+    #: The same for kernels alone, of an op that takes parameters: it is computed in the dtype of
+    #: its input and cast to that of its result.
+    pointwise: str | None = None
     #: The result shares the storage of the first input.
     view: bool = False
     #: ``lower(*tensors, **params)``: the op in terms of others that have kernels, for `compile`.
@@ -120,6 +123,7 @@ class Op:
             )
             self.differentiable_mask = sum(1 << i for i, r in enumerate(rules or ()) if r)
         self.array_rules = self.array_rules or self.expr is not None
+        self.pointwise = self.pointwise or self.expr
         REGISTRY[self.name] = self
 
     def __call__(self, *args: Any, **params: Any) -> Any:

@@ -205,7 +205,7 @@ alias = primitive(
 clone = primitive(
     "clone", lambda x: x.copy(order="C"), lambda x: (x.shape, x.dtype), grad=lambda g: g,
     linear=True, samples=lambda make: [call(make(2, 3)), call(make()), call(make(0))],
-    batch=SHIFT,
+    pointwise="x", batch=SHIFT,
     doc="A copy, contiguous in memory.",
 )  # fmt: skip
 
