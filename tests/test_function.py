@@ -9,11 +9,12 @@ import pytest
 
 import numbagrad as ng
 from tests.programs import expected, programs, run, same
+from tests.programs.function_transforms import product, scaled
 
 EXPECTED = expected()
 
 
-@pytest.mark.parametrize("name", programs("functions"))
+@pytest.mark.parametrize("name", programs("functions", "function_transforms"))
 def test_as_in_pytorch(name):
     ours = run(name, ng)
     assert same(ours, EXPECTED[name]), f"\nnumbagrad: {ours}\n  PyTorch: {EXPECTED[name]}"
@@ -179,3 +180,71 @@ def test_compiled_once_differentiable_only_runs_in_backward():
     x = ng.ones(2, requires_grad=True)
     ng.compile(lambda x: Once.apply(x).sum())(x).backward()
     assert x.grad.tolist() == [2.0, 2.0]
+
+
+X, Y = ng.tensor([1.0, 2.0]), ng.tensor([3.0, 4.0])
+ROWS = ng.tensor([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])
+Product, Scaled = product(ng), scaled(ng)
+
+
+@pytest.mark.parametrize(
+    ("fn", "x"),
+    [
+        (lambda x: ng.func.jvp(lambda x: Product.apply(x, Y, 2)[0], (x,), (Y,))[1], X),
+        (ng.func.grad(lambda x: Product.apply(x, Y, 2)[0].sin().sum()), X),
+        (ng.func.hessian(lambda x: Product.apply(x, Y, 2)[0].pow(2).sum()), X),
+        (ng.func.hessian(lambda x: Scaled.apply(x, x).pow(2).sum()), X),
+        (lambda x: ng.vmap(Scaled.apply, (0, None))(x, Y), ROWS),
+        (ng.vmap(ng.func.grad(lambda x: Scaled.apply(x, Y).pow(2).sum())), ROWS),
+    ],
+    ids=["jvp", "grad", "hessian", "hessian-generated", "vmap", "vmap-of-grad"],
+)
+def test_transforms_in_a_compiled_function(fn, x):
+    assert ng.allclose(ng.compile(fn)(x), fn(x))
+
+
+def test_transforms_of_a_compiled_function():
+    fn = lambda x: Scaled.apply(x, Y).pow(2).sum()  # noqa: E731
+    compiled = ng.compile(fn)
+    for transform in (ng.vmap, lambda f: ng.vmap(ng.func.grad(f))):
+        assert ng.allclose(transform(compiled)(ROWS), transform(fn)(ROWS))
+    assert ng.allclose(ng.func.hessian(compiled)(X), ng.func.hessian(fn)(X))
+
+
+def test_what_a_transform_misses_in_a_function_is_named():
+    with pytest.raises(RuntimeError, match="Square does not"):
+        ng.vmap(Square.apply)(X)
+    with pytest.raises(RuntimeError, match="Product, but it does not have vmap support"):
+        ng.vmap(lambda x: Product.apply(x, Y, 2))(ROWS)
+
+
+def test_a_tensor_of_an_ended_transform_is_refused():
+    kept = []
+    ng.vmap(lambda x: kept.append(x) or x)(ROWS)
+    with pytest.raises(RuntimeError, match="Product: a tensor that was made inside vmap"):
+        Product.apply(kept[0], Y, 2)
+
+
+def test_what_forward_mode_saved_is_let_go():
+    class Twice(ng.autograd.Function):
+        @staticmethod
+        def forward(x):
+            return x * 2
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            ctx.save_for_forward(*inputs)
+            held.append(weakref.ref(ctx))
+
+        @staticmethod
+        def jvp(ctx, t):
+            assert len(ctx.saved_tensors) == 1
+            return t * 2
+
+    held: list = []
+    gc.disable()
+    try:
+        ng.func.jvp(Twice.apply, (X,), (X,))
+        assert held[0]() is None
+    finally:
+        gc.enable()

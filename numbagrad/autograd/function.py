@@ -9,248 +9,21 @@ from __future__ import annotations
 import functools
 import inspect
 import warnings
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
-from .. import dtypes
 from ..inplace import check_view_creation, follow
 from ..modes import thread
-from ..ops.elementwise import to_dtype
-from ..ops.reduction import sum_to
 from ..ops.view import alias
-from ..tape import (
-    Edge,
-    Meta,
-    Node,
-    Packed,
-    freed_error,
-    gradient_edge,
-    modified_error,
-    refresh,
-)
+from ..tape import Node, refresh
 from ..tensor import INFERENCE, Tensor, version_counter, wrap
+from .function_levels import NEEDS_SETUP, Custom, highest_level
+from .function_node import FunctionCtx, FunctionNode
 
 __all__ = ["Function", "FunctionCtx", "apply_function", "once_differentiable"]
 
 
-class _Saved:
-    """A tensor as `save_for_backward` keeps it.
-
-    An input is kept as it is; of an output only the data, since the output refers to the node and
-    the node to this.
-    """
-
-    __slots__ = ("counter", "data", "original", "own", "version")
-
-    def __init__(self, t: Tensor, node: Node) -> None:
-        if t._counter is INFERENCE:
-            raise RuntimeError(
-                "Inference tensors cannot be saved for backward. To work around you can "
-                "make a clone to get a normal tensor and use it in autograd."
-            )
-        self.own = t._nr if t._node is node else None
-        self.original = t if self.own is None else None
-        self.data = t._data
-        self.counter = version_counter(t)
-        self.version = self.counter[0]
-
-    def tensor(self, node: Node | None) -> Tensor:
-        if self.counter[0] != self.version and node is not None:
-            edge: Edge | None = None
-            if self.original is None:
-                edge = (node, self.own or 0)
-            elif self.original._node is not None:
-                edge = (self.original._node, self.original._nr)
-            raise modified_error(node, self.data, edge, self.counter[0], self.version)
-        if self.original is not None:
-            return self.original
-        t = wrap(self.data, node is not None)
-        t._counter = self.counter
-        t._node, t._nr = node, self.own or 0
-        return t
-
-
-class FunctionCtx:
-    """What a Function's `forward` leaves for its `backward`.
-
-    Any attribute may be set on it; tensors that are inputs or outputs belong in
-    :meth:`save_for_backward`, which detects later changes and makes no cycles.
-    """
-
-    #: For each argument, whether it is a tensor that requires grad.
-    needs_input_grad: tuple[bool, ...]
-
-    def __init__(self, needs_input_grad: tuple[bool, ...]) -> None:
-        self.needs_input_grad = needs_input_grad
-        self.to_save: tuple[Any, ...] = ()
-        self.saved_for_forward: tuple[Any, ...] = ()
-        self.dirty_tensors: tuple[Any, ...] = ()
-        self.non_differentiable: tuple[Any, ...] = ()
-        self.materialize_grads = True
-        self._saved: list[_Saved | Packed | None] | None = []
-        self._node: Callable[[], Node | None] = lambda: None
-
-    def save_for_backward(self, *tensors: Tensor | None) -> None:
-        """Keep tensors (or None) for the backward pass: :attr:`saved_tensors`.
-
-        Raises:
-            TypeError: an argument is neither; raised when `forward` has returned.
-        """
-        self.to_save = tensors
-
-    def save_for_forward(self, *tensors: Tensor | None) -> None:
-        """Keep tensors (or None) for `jvp`."""
-        self.saved_for_forward = tensors
-
-    def mark_dirty(self, *args: Tensor) -> None:
-        """Declare inputs that `forward` changed in place; each must be among the outputs."""
-        self.dirty_tensors = args
-
-    def mark_non_differentiable(self, *args: Tensor) -> None:
-        """Declare outputs that get no gradient, such as indices."""
-        self.non_differentiable = args
-
-    def set_materialize_grads(self, value: bool) -> None:
-        """Whether `backward` gets zeros (the default) or None for outputs without a gradient."""
-        self.materialize_grads = value
-
-    @property
-    def saved_tensors(self) -> tuple[Any, ...]:
-        """The tensors saved by :meth:`save_for_backward`.
-
-        Raises:
-            GraphFreedError: the backward pass has freed them.
-            RuntimeError: one was changed in place since.
-        """
-        node = self._node()
-        if self._saved is None:
-            raise freed_error("a custom Function" if node is None else node.name())
-        return tuple(None if s is None else s.tensor(node) for s in self._saved)
-
-    def _save(self, node: Node) -> None:
-        """Take what the user wants saved off the tensors, now that the outputs have their node."""
-        modes = thread.modes
-        saved: list[_Saved | Packed | None] = []
-        for i, t in enumerate(self.to_save):
-            if t is None:
-                saved.append(None)
-            elif not isinstance(t, Tensor):
-                raise TypeError(
-                    f"save_for_backward can only save variables, but argument {i} is of type "
-                    f"{type(t).__name__}; set it as an attribute of ctx"
-                )
-            elif modes.saved_hooks:
-                own = t._nr if t._node is node else None
-                edge = gradient_edge(t) if own is None and t._requires_grad else None
-                saved.append(Packed(modes.saved_hooks[-1], t, edge, own))
-            else:
-                saved.append(_Saved(t, node))
-        self._saved = saved
-
-
-class FunctionNode(Node):
-    """The tape's node for one call of a Function; reads attributes from its ctx."""
-
-    __slots__ = ("_metadata", "ctx", "in_metas", "out_metas")
-
-    runs_anyway = True
-    function: type[Function]  # of the class
-
-    ctx: FunctionCtx
-    in_metas: list[Meta | None]  # of each argument that is a tensor
-    out_metas: list[Meta | None]
-
-    def __init__(self, ctx: FunctionCtx, args: tuple[Any, ...]) -> None:
-        tensors = [a for a in args if isinstance(a, Tensor)]
-        super().__init__([gradient_edge(t) if t._requires_grad else None for t in tensors])
-        self.ctx = ctx
-        self.in_metas = [
-            (a._data.shape, a._data.dtype) if isinstance(a, Tensor) else None for a in args
-        ]
-        self.out_metas = []
-        self._metadata: dict[Any, Any] = {}
-        ctx._node = weakref.ref(self)
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "ctx":  # not set yet
-            raise AttributeError(name)
-        return getattr(self.ctx, name)
-
-    @property
-    def metadata(self) -> dict[Any, Any]:
-        return self._metadata
-
-    def release(self) -> None:
-        self.ctx._saved = None
-
-    def apply(self, grads: list[Tensor | None], mask: int) -> tuple[Tensor | None, ...]:
-        function = self.function
-        if self.ctx.materialize_grads:
-            grads = [
-                wrap(np.zeros(*meta)) if g is None and meta is not None else g
-                for g, meta in zip(grads, self.out_metas, strict=True)
-            ]
-        has_vjp = function.vjp is not Function.vjp
-        if has_vjp and function.backward is not Function.backward:
-            raise RuntimeError(
-                "Implementing both 'backward' and 'vjp' for a custom Function is not allowed. "
-                "You should only implement one of them."
-            )
-        result = (function.vjp if has_vjp else function.backward)(self.ctx, *grads)
-        return self._checked(result if isinstance(result, tuple) else (result,), mask)
-
-    def _checked(self, results: tuple[Any, ...], mask: int) -> tuple[Tensor | None, ...]:
-        """The gradients for the edges, of the shapes and dtypes of the inputs."""
-        expected = len(self.in_metas)
-        if len(results) > expected and all(r is None for r in results[expected:]):
-            results = results[:expected]
-        if len(results) != expected:
-            raise RuntimeError(
-                f"function {self.name()} returned an incorrect number of gradients (expected "
-                f"{expected}, got {len(results)})"
-            )
-        grads: list[Tensor | None] = []
-        for i, (g, meta) in enumerate(zip(results, self.in_metas, strict=True)):
-            if meta is None:
-                if g is not None:
-                    raise RuntimeError(
-                        f"function {self.name()} returned a gradient different than None at "
-                        f"position {i + 1}, but the corresponding forward input was not a Variable"
-                    )
-                continue
-            if g is not None and not isinstance(g, Tensor):
-                raise RuntimeError(
-                    f"expected Variable or None (got {type(g).__name__}) from {self.name()} as "
-                    f"gradient {i}"
-                )
-            k = len(grads)
-            wanted = self.edges[k] is not None and mask >> k & 1
-            grads.append(self._fit(i, g, meta) if g is not None and wanted else None)
-        return tuple(grads)
-
-    def _fit(self, i: int, g: Tensor, meta: Meta) -> Tensor:
-        shape, dtype = meta
-        found = g._data.shape
-        if found != shape:
-            tail = found[len(found) - len(shape) :]
-            if len(found) < len(shape) or any(a not in (1, b) for a, b in zip(shape, tail)):
-                raise RuntimeError(
-                    f"Function {self.name()} returned an invalid gradient at index {i} - got "
-                    f"{list(found)} but expected shape compatible with {list(shape)}"
-                )
-            g = sum_to(g, shape)
-        if g._data.dtype is not dtype:
-            kind = g._data.dtype.kind
-            if kind != "f" and (kind == "c") != (dtype.kind == "c"):
-                raise RuntimeError(
-                    f"Function {self.name()} returned an invalid gradient at index {i} - got "
-                    f"{g.dtype} for an input of {dtypes.of(dtype)}"
-                )
-            g = to_dtype(g, dtype)
-        return g
+Names = tuple[str, ...]
 
 
 class _FunctionMeta(type):
@@ -321,6 +94,47 @@ class Function(metaclass=_FunctionMeta):
     #: Another name for `backward`; define one of them.
     vjp = backward
 
+    @staticmethod
+    def jvp(*args: Any, **kwargs: Any) -> Any:
+        """``jvp(ctx, *tangents)``: the tangent of each output, for forward mode.
+
+        A tangent for each argument; zeros for a tensor that has none (None without
+        :meth:`FunctionCtx.set_materialize_grads`), None for what is not a tensor. The tensors
+        that `save_for_forward` kept are in ``ctx.saved_tensors``.
+        """
+        raise NotImplementedError(
+            "You must implement the jvp function for custom autograd.Function to use it with "
+            "forward mode AD."
+        )
+
+    @staticmethod
+    def vmap(*args: Any, **kwargs: Any) -> Any:
+        """``vmap(info, in_dims, *args)``: the function on a whole batch, for :func:`ng.func.vmap`.
+
+        `info` has `batch_size` and `randomness`; `in_dims` says which dimension of each argument
+        is the batch, None for none. Returns (output, out_dims). Unless `generate_vmap_rule`.
+        """
+        raise NotImplementedError("vmap is not implemented.")
+
+    #: Let `vmap` map forward, setup_context, backward and jvp, which then must be made of ops.
+    generate_vmap_rule = False
+
+    @classmethod
+    def gradient_rule(cls) -> Callable[..., Any]:
+        """`backward`, or `vjp` if that is defined.
+
+        Raises:
+            RuntimeError: both are.
+        """
+        if cls.vjp is Function.vjp:
+            return cls.backward
+        if cls.backward is not Function.backward:
+            raise RuntimeError(
+                "Implementing both 'backward' and 'vjp' for a custom Function is not allowed. "
+                "You should only implement one of them."
+            )
+        return cls.vjp
+
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Call the function.
@@ -334,39 +148,58 @@ class Function(metaclass=_FunctionMeta):
             ``grad_fn``.
 
         Raises:
-            RuntimeError: a tensor marked as dirty was not returned or cannot be changed in place.
+            RuntimeError: a tensor marked as dirty was not returned or cannot be changed in place;
+                inside a transform, what it needs (`setup_context`, `vmap`) is missing.
+            NotImplementedError: in forward mode, without `jvp`.
         """
-        separate = cls.setup_context is not Function.setup_context
-        if separate:
+        if cls.setup_context is not Function.setup_context:
             bound = inspect.signature(cls.forward).bind(*args, **kwargs)
             bound.apply_defaults()
             args, kwargs = bound.args, bound.kwargs
-        modes = thread.modes
-        inputs = (*args, *kwargs.values())
-        for a in inputs:
-            if isinstance(a, Tensor) and a._view is not None:
-                refresh(a)
-        ctx = FunctionCtx(tuple(isinstance(a, Tensor) and a._requires_grad for a in inputs))
-        node = None
-        if modes.grad and not modes.inference and any(ctx.needs_input_grad):
-            node = cls._node_class(ctx, inputs)
-        grad, modes.grad = modes.grad, False
-        try:
-            if separate:
+        return _applied(cls, (*args, *kwargs.values()), tuple(kwargs))[0]
+
+
+def _applied(cls: type[Function], inputs: tuple[Any, ...], names: Names) -> tuple[Any, FunctionCtx]:
+    """The result of one call, and its ctx. `names`: of the last inputs, passed by keyword."""
+    modes = thread.modes
+    for a in inputs:
+        if isinstance(a, Tensor) and a._view is not None:
+            refresh(a)
+    ctx = FunctionCtx(tuple(isinstance(a, Tensor) and a._requires_grad for a in inputs))
+    node = None
+    if modes.grad and not modes.inference and any(ctx.needs_input_grad):
+        node = cls._node_class(ctx, inputs)
+    separate = cls.setup_context is not Function.setup_context
+    n = len(inputs) - len(names)
+    args, kwargs = inputs[:n], dict(zip(names, inputs[n:], strict=True))
+    level = highest_level(inputs)
+    raw: Any = None
+    if level is not None:
+        if not separate:
+            raise RuntimeError(f"{NEEDS_SETUP} {cls.__name__} does not.")
+        raw = Custom(cls, Function, inputs, lambda xs: _applied(cls, xs, names)).at(level)
+    grad, modes.grad = modes.grad, False
+    try:
+        if not separate:
+            raw = cls.forward(ctx, *args, **kwargs)
+        else:
+            if level is None:
                 raw = cls.forward(*args, **kwargs)
-                cls.setup_context(ctx, args, raw)
-            else:
-                raw = cls.forward(ctx, *args, **kwargs)
-        finally:
-            modes.grad = grad
-        outs = raw if isinstance(raw, tuple) else (raw,)
-        results = _with_history(node, ctx, inputs, outs, separate)
-        if node is not None:
-            if modes.on_record is not None:
-                modes.on_record(node, inputs, raw)
-            ctx._save(node)
-        ctx.to_save = ctx.dirty_tensors = ctx.non_differentiable = ()
-        return tuple(results) if isinstance(raw, tuple) else results[0]
+            cls.setup_context(ctx, args, raw)
+    finally:
+        modes.grad = grad
+    outs = raw if isinstance(raw, tuple) else (raw,)
+    fixed = {id(t) for t in ctx.non_differentiable}
+    ctx.constant = frozenset(i for i, o in enumerate(outs) if id(o) in fixed)
+    results = _with_history(node, ctx, inputs, outs, separate)
+    if node is not None:
+        if modes.on_record is not None:
+            modes.on_record(node, inputs, raw)
+        ctx._save(node)
+    kept = ctx.saved_for_forward
+    ctx.forget()
+    ctx.saved_for_forward = kept
+    return tuple(results) if isinstance(raw, tuple) else results[0], ctx
 
 
 def _with_history(
@@ -376,7 +209,6 @@ def _with_history(
     """The outputs as the caller gets them, on the tape where they are differentiable."""
     inputs = {id(a) for a in args if isinstance(a, Tensor)}
     dirty = _dirty_ids(ctx, outs)
-    fixed = {id(t) for t in ctx.non_differentiable}
     saved = {id(t) for t in ctx.to_save} if separate else ()
     if node is not None:
         node.n_outputs = len(outs)
@@ -392,7 +224,7 @@ def _with_history(
         is_input, modified = id(out) in inputs, id(out) in dirty
         if modified and out._counter is not INFERENCE:
             version_counter(out)[0] += 1
-        if node is None or id(out) in fixed or out._data.dtype.kind not in "fc":
+        if node is None or nr in ctx.constant or out._data.dtype.kind not in "fc":
             out = _without_history(out, is_input, modified)
         elif modified:
             differentiable += 1

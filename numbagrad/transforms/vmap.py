@@ -162,7 +162,7 @@ def _name(func: Any) -> str:
     return getattr(func, "__name__", repr(func))
 
 
-def _broadcast(prefix: Any, tree: Any) -> list[Any] | None:
+def broadcast_prefix(prefix: Any, tree: Any) -> list[Any] | None:
     """The leaves of `prefix`, each repeated for the part of `tree` that it stands for."""
     if not isinstance(prefix, tuple | list | dict):
         return [prefix] * len(flatten(tree)[0])
@@ -176,7 +176,7 @@ def _broadcast(prefix: Any, tree: Any) -> list[Any] | None:
         pairs = list(zip(prefix, tree, strict=True))
     result: list[Any] = []
     for p, t in pairs:
-        part = _broadcast(p, t)
+        part = broadcast_prefix(p, t)
         if part is None:
             return None
         result += part
@@ -196,7 +196,7 @@ def _checked_inputs(func: Any, in_dims: Any, args: Any) -> tuple[list[Any], Any,
             "are trying to vmap over a function with no inputs. The latter is unsupported."
         )
     leaves, structure = flatten(args)
-    dims = _broadcast(in_dims, args)
+    dims = broadcast_prefix(in_dims, args)
     if dims is None:
         raise ValueError(
             f"{where}in_dims is not compatible with the structure of `inputs`. in_dims has "
@@ -243,7 +243,7 @@ def _out_dims(func: Any, out_dims: Any, result: Any) -> list[Any]:
         )
     if isinstance(result, Tensor) and isinstance(out_dims, tuple | list) and len(out_dims) == 1:
         out_dims = out_dims[0]
-    dims = _broadcast(out_dims, result)
+    dims = broadcast_prefix(out_dims, result)
     if dims is None:
         raise ValueError(
             f"{where}out_dims is not compatible with the structure of `outputs`. out_dims has "

@@ -16,8 +16,16 @@ from typing import Any
 
 Program = Callable[[Any], Any]
 MODULES = (
-    "backward", "tensors", "inplace", "modes", "functions", "hooks", "recomputed", "functional",
-)  # fmt: skip
+    "backward",
+    "tensors",
+    "inplace",
+    "modes",
+    "functions",
+    "function_transforms",
+    "hooks",
+    "recomputed",
+    "functional",
+)
 EXPECTED = Path(__file__).with_name("expected.json")
 _programs: dict[str, Program] = {}
 
