@@ -45,6 +45,9 @@ class PointwiseKernel:
         )
         self._addresses: dict[loops.Layout, int] = {}
         self._programs: dict[Any, tuple[Program, tuple[int, ...]]] = {}
+        #: Arrays whose kernel was not at hand: looking again at each call would take longer than
+        #: NumPy does.
+        self._missing: set[Any] = set()
 
     def source(self, layout: loops.Layout) -> str:
         return pointwise_source(self.graph, layout)
@@ -54,8 +57,13 @@ class PointwiseKernel:
         key = tuple([(a.shape, a.strides) for a in arrays])
         found = self._programs.get(key)
         if found is None:
+            if key in self._missing and not may_compile:
+                return None
             planned = self._plan(arrays, may_compile)
             if planned is None:
+                if len(self._missing) >= _PROGRAMS:
+                    self._missing.clear()
+                self._missing.add(key)
                 return None
             if len(self._programs) >= _PROGRAMS:
                 self._programs.clear()

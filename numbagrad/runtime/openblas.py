@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from numbagrad.errors import NumbagradError
+from numbagrad.runtime import memory
 
 _PACKAGE = "scipy_openblas32"
 _NAMES = {np.dtype(np.float32): "sgemm", np.dtype(np.float64): "dgemm"}
@@ -67,6 +68,10 @@ def matmul(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """``numpy.matmul``, with products of middle size on one thread."""
     if x.ndim < 2 or y.ndim < 2 or x.dtype is not y.dtype or x.dtype not in _NAMES:
         return np.matmul(x, y)
+    if x.shape[-1] == 1 == y.shape[-2] and (x.ndim > 2 or y.ndim > 2):
+        # Outer products: a call of BLAS for each takes four times as long.
+        shape = np.broadcast_shapes((*x.shape[:-1], 1), (*y.shape[:-2], 1, y.shape[-1]))
+        return np.multiply(x, y, out=memory.empty(shape, x.dtype))
     work = x.shape[-2] * x.shape[-1] * y.shape[-1]
     if not _THREADED <= work <= _LARGE or x.shape[-1] != y.shape[-2] or max(x.ndim, y.ndim) > 3:
         return np.matmul(x, y)
