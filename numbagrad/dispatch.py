@@ -48,9 +48,22 @@ class Interpreter:
         """The tensor whose values Python sees as those of `t`; an error if there is none."""
         raise self.concrete_error(t, what)
 
+    def values(self, t: Tensor) -> np.ndarray[Any, Any] | None:
+        """What :func:`values_of` returns for a tensor of this level."""
+        return None
+
     def concrete_error(self, t: Tensor, what: str) -> Exception:
         """The error for `what`, which needs the values of `t`."""
         raise NotImplementedError
+
+
+def values_of(t: Tensor) -> np.ndarray[Any, Any] | None:
+    """All numbers in a tensor, in no certain shape; None where they are not known.
+
+    For what holds for each element: whether indices are in range, or something is zero.
+    """
+    data = t._data
+    return data if data.__class__ is _ndarray else data.interpreter.values(t)
 
 
 def bind(op: Any, args: tuple[Any, ...], params: dict[str, Any] = NO_PARAMS) -> Any:

@@ -19,14 +19,14 @@ from ..tensor import Tensor, wrap
 Shape = tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Batched:
     """One call of an op, with the inputs of the level below."""
 
     op: Any
     size: int
     xs: list[Any]  # tensors and numbers
-    batched: tuple[bool, ...]  # which of them have the batch
+    batched: list[bool]  # which of them have the batch
     params: dict[str, Any]
 
     def shape(self, i: int) -> Shape:
@@ -125,12 +125,24 @@ def _stack(xs: Any) -> Tensor:
 
 def batch_elementwise(call: Batched) -> Any:
     """Inputs aligned so that they broadcast as their elements would."""
-    rank = max(len(call.shape(i)) for i in range(len(call.xs)))
-    xs = [call.ranked(i, rank) for i in range(len(call.xs))]
-    dtypes = {x._data.dtype for x in xs if isinstance(x, Tensor)}
-    if len(dtypes) > 1:
+    xs = call.xs
+    if len(xs) == 1:
+        return bind(call.op, (xs[0],), call.params)
+    rank, aligned, dtype, mixed = 0, True, None, False
+    for x, b in zip(xs, call.batched):
+        if isinstance(x, Tensor):
+            n = x._data.ndim - 1 if b else x._data.ndim
+            if dtype is None:
+                rank, dtype = n, x._data.dtype
+            else:
+                mixed = mixed or x._data.dtype is not dtype
+                aligned = aligned and n == rank
+                rank = max(rank, n)
+    if not aligned:
+        xs = [call.ranked(i, rank) for i in range(len(xs))]
+    if mixed:
         xs = _promoted(call, xs)
-    return call.apply(*xs, **call.params)
+    return bind(call.op, tuple(xs), call.params)
 
 
 class _Aval:

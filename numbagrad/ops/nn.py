@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from ..dispatch import bind
+from ..dispatch import bind, values_of
 from ..runtime import openblas
 from ..tensor import Tensor, wrap
 from . import elementwise as E
@@ -420,17 +420,18 @@ def nll(
     Raises:
         IndexError: a target is neither a class nor `ignore_index`.
     """
-    data = target._data
+    data = values_of(target)
     classes = logs._data.shape[1]
-    known = data.__class__ is np.ndarray
     # As an unsigned number a negative target is huge: one pass finds both kinds of strangers.
-    if known and (data.size == 0 or int(np.maximum.reduce(data.view(np.uint64), None)) < classes):
+    if data is not None and (
+        data.size == 0 or int(np.maximum.reduce(data.view(np.uint64), None)) < classes
+    ):
         if weight is None and not 0 <= ignore_index < classes:
             if reduction == "none":
                 return E.neg(pick(logs, target))
-            count = data.size if reduction == "mean" else 1
+            count = target.numel() if reduction == "mean" else 1
             return bind(pick_sum, (logs, target, -1.0 / count if count else math.nan))
-    elif known:
+    elif data is not None:
         strange = (data != ignore_index) & ((data < 0) | (data >= classes))
         if strange.any():
             raise IndexError(f"Target {data[strange].flat[0]} is out of bounds.")
@@ -460,8 +461,8 @@ def embed(weight: Tensor, index: Tensor) -> Tensor:
     """
     from .gather import take_rows
 
-    data = index._data
-    if data.__class__ is np.ndarray and data.size:
+    data = values_of(index)
+    if data is not None and data.size:
         low, high = int(data.min()), int(data.max())
         rows = weight._data.shape[0]
         if low < 0 or high >= rows:

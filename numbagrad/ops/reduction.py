@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
+from ..dispatch import values_of
 from ..tensor import Tensor
 from .batching import SHIFT
 from .elementwise import conj, div, eq, fill, mul, where
@@ -208,7 +209,8 @@ def _cumprod_grad(g: Tensor, x: Tensor, out: Tensor, dim: int) -> Tensor:
     """Where no zero has been met, sums of g * out / x; after a zero, products without it."""
     weighted = mul(g, conj(out))
     plain = _reversed_cumsum(weighted, dim) / conj(where(eq(x, 0), fill(x, 1), x))
-    if x.numel() == 0 or (x._data.__class__ is np.ndarray and not (x._data == 0).any()):
+    known = values_of(x)
+    if x.numel() == 0 or (known is not None and not (known == 0).any()):
         return plain
     # Element k gets sum_{i >= k} g_i * prod_{j <= i, j != k} x_j: quadratic, only with zeros.
     columns = []

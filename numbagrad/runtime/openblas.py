@@ -69,9 +69,9 @@ def matmul(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     if x.ndim < 2 or y.ndim < 2 or x.dtype is not y.dtype or x.dtype not in _NAMES:
         return np.matmul(x, y)
     if x.shape[-1] == 1 == y.shape[-2] and (x.ndim > 2 or y.ndim > 2):
-        # Outer products: a call of BLAS for each takes four times as long.
+        # Outer products: a call of BLAS for each takes four times as long, a multiplication twice.
         shape = np.broadcast_shapes((*x.shape[:-1], 1), (*y.shape[:-2], 1, y.shape[-1]))
-        return np.multiply(x, y, out=memory.empty(shape, x.dtype))
+        return np.einsum("...ij,...jk->...ik", x, y, out=memory.empty(shape, x.dtype))
     work = x.shape[-2] * x.shape[-1] * y.shape[-1]
     if not _THREADED <= work <= _LARGE or x.shape[-1] != y.shape[-2] or max(x.ndim, y.ndim) > 3:
         return np.matmul(x, y)

@@ -31,7 +31,7 @@ class DualTracer(LevelTracer):
         self.interpreter = interpreter
         self.primal = primal
         self.tangent = tangent
-        self.shape = tuple(primal._data.shape)
+        self.shape = primal._data.shape
         self.dtype = primal._data.dtype
 
     def contents(self) -> tuple[Tensor, ...]:
@@ -72,19 +72,12 @@ class Dual(Level):
     def concrete(self, t: Tensor, what: str) -> Tensor:
         return t._data.contents()[0]
 
-    def apply(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        primals: list[Any] = []
-        tangents: list[Tensor | None] = []
-        for a in args:
-            if self.owns(a):
-                primals.append(a._data.primal)
-                tangents.append(a._data.tangent)
-            else:
-                primals.append(a)
-                tangents.append(None)
+    def apply(self, op: Any, args: list[Any], owned: list[bool], params: dict[str, Any]) -> Any:
+        primals = [a._data.primal if o else a for a, o in zip(args, owned)]
+        tangents = [a._data.tangent if o else None for a, o in zip(args, owned)]
         out, tangent = push(op, primals, tangents, params)
-        if isinstance(out, tuple):
-            return tuple(self._result(o, t) for o, t in zip(out, tangent, strict=True))
+        if out.__class__ is tuple:
+            return tuple([self._result(o, t) for o, t in zip(out, tangent, strict=True)])
         return self._result(out, tangent)
 
     def apply_rule(self, rule: Any, leaves: list[Any]) -> list[tuple[Any, ...]]:
@@ -110,12 +103,19 @@ def push(
 ) -> tuple[Any, Any]:
     """The result of an op and its tangent; two tuples for several results."""
     mask = op.differentiable_mask
-    tangents = [t if mask is None or mask >> i & 1 else None for i, t in enumerate(tangents)]
-    if op.rules is None or all(t is None for t in tangents):
+    moving = False
+    used: list[Tensor | None] = []
+    for i, t in enumerate(tangents):
+        if t is not None and mask is not None and not mask >> i & 1:
+            t = None
+        elif t is not None:
+            moving = True
+        used.append(t)
+    tangents = used
+    if not moving or op.rules is None:
         out = _evaluate(op, primals, params)
         return out, (None,) * len(out) if isinstance(out, tuple) else None
-    real = all(x._data.dtype.kind != "c" for x in primals if isinstance(x, Tensor))
-    pointwise = op.expr is not None and real
+    pointwise = op.expr is not None and _all_real(primals)
     if not (pointwise or op.linear or op.multilinear or op.jvp is not None):
         return _transposed_twice(op, primals, tangents, params)
     out: Any = _evaluate(op, primals, params)
@@ -131,7 +131,16 @@ def push(
         tangent = _multilinear(op, primals, tangents, params)
     if isinstance(out, tuple) or tangent is None:
         return out, tangent
-    return out, expand_to(to_dtype(tangent, out._data.dtype), tuple(out._data.shape))
+    data = out._data
+    if tangent._data.dtype is not data.dtype:
+        tangent = to_dtype(tangent, data.dtype)
+    if tangent._data.shape != data.shape:
+        tangent = expand_to(tangent, tuple(data.shape))
+    return out, tangent
+
+
+def _all_real(xs: Sequence[Any]) -> bool:
+    return not any([isinstance(x, Tensor) and x._data.dtype.kind == "c" for x in xs])
 
 
 def _evaluate(op: Any, args: Sequence[Any], params: dict[str, Any]) -> Any:
@@ -144,13 +153,14 @@ def _pointwise(
     op: Any, primals: Sequence[Any], tangents: Sequence[Tensor | None], out: Any
 ) -> Tensor | None:
     """The Jacobian of a pointwise op is diagonal: the gradient rule applied to the tangent."""
-    named = dict(zip(op.inputs, primals, strict=True))
+    named = dict(zip(op.inputs, primals))
     named["out"] = out
+    dtype = out._data.dtype
     total = None
-    for rule, wanted, t in zip(op.rules, op._wants, tangents, strict=True):
+    for rule, wanted, t in zip(op.rules, op._wants, tangents):
         if t is None or rule is None:
             continue
-        named["g"] = to_dtype(t, out._data.dtype)
+        named["g"] = t if t._data.dtype is dtype else to_dtype(t, dtype)
         term = rule(*[named[n] for n in wanted])
         total = term if total is None else add(total, term)
     return total

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ..dispatch import Interpreter, bind
+from ..dispatch import Interpreter, bind, values_of
 from ..modes import thread
 from ..tape import AccumulateGrad, Edge, Node, gradient_edge, refresh
 from ..tensor import INFERENCE, Tensor, version_counter, wrap
+
+_ndarray = np.ndarray
 
 
 class _Active(threading.local):
@@ -67,7 +69,7 @@ class HeldTracer(LevelTracer):
     def __init__(self, interpreter: Level, value: Tensor) -> None:
         self.interpreter = interpreter
         self.value = value
-        self.shape = tuple(value._data.shape)
+        self.shape = value._data.shape
         self.dtype = value._data.dtype
 
     def contents(self) -> tuple[Tensor, ...]:
@@ -122,12 +124,25 @@ class Level(Interpreter):
     def process(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         if not self.active:
             raise self._ended(op.name)
-        args = tuple(map(self.released, args))
-        if any(map(self.owns, args)):
-            return self.apply(op, args, params)
-        out = bind(op, args, params)
-        if isinstance(out, tuple):
-            return tuple(HeldTracer(self, settled(o)) for o in out)
+        # `released` and `owns` in one loop: every op of a transformed function comes by here.
+        below: list[Any] = []
+        owned: list[bool] = []
+        for a in args:
+            own = False
+            if isinstance(a, Tensor):
+                data = a._data
+                if data.__class__ is not _ndarray and data.interpreter is self:
+                    if data.__class__ is HeldTracer:
+                        a = data.value
+                    else:
+                        own = True
+            below.append(a)
+            owned.append(own)
+        if True in owned:
+            return self.apply(op, below, owned, params)
+        out = bind(op, tuple(below), params)
+        if out.__class__ is tuple:
+            return tuple([HeldTracer(self, settled(o)) for o in out])
         return HeldTracer(self, settled(out))
 
     def _ended(self, what: str) -> RuntimeError:
@@ -165,6 +180,9 @@ class Level(Interpreter):
             return t._data.value
         return super().concrete(t, what)
 
+    def values(self, t: Tensor) -> Any:
+        return values_of(t._data.contents()[0])
+
     def constant(self, t: Tensor) -> Tensor:
         if t._data.__class__ is HeldTracer:
             return wrap(HeldTracer(self, t._data.value.detach()))
@@ -184,8 +202,8 @@ class Level(Interpreter):
             t = inner.interpreter.beside(value, t)
         return t if held else self.among(t)
 
-    def apply(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        """What :meth:`process` returns, while the level is active."""
+    def apply(self, op: Any, args: list[Any], owned: list[bool], params: dict[str, Any]) -> Any:
+        """What :meth:`process` returns, while the level is active and owns some arguments."""
         raise NotImplementedError
 
     def apply_rule(self, rule: Any, leaves: list[Any]) -> list[tuple[Any, ...]]:

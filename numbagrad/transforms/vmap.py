@@ -32,8 +32,9 @@ class BatchTracer(LevelTracer):
     def __init__(self, interpreter: Batch, value: Tensor) -> None:
         self.interpreter = interpreter
         self.value = value
-        self.shape = tuple(value._data.shape[1:])
-        self.dtype = value._data.dtype
+        data = value._data
+        self.shape = data.shape[1:]
+        self.dtype = data.dtype
 
     def contents(self) -> tuple[Tensor, ...]:
         return (self.value,)
@@ -58,17 +59,16 @@ class Batch(Level):
         thread.modes.batch = self._outer
         super().__exit__(*exc)
 
-    def apply(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        batched = tuple(map(self.owns, args))
-        xs = [a._data.value if b else a for a, b in zip(args, batched, strict=True)]
-        call = Batched(op, self.size, xs, batched, params)
+    def apply(self, op: Any, args: list[Any], owned: list[bool], params: dict[str, Any]) -> Any:
+        xs = [a._data.value if b else a for a, b in zip(args, owned)]
+        call = Batched(op, self.size, xs, owned, params)
         if op.batch is not None:
             out = op.batch(call)
         elif op.expr is not None:
             out = batch_elementwise(call)
         else:
             out = batch_loop(call)
-        if isinstance(out, tuple | list):
+        if out.__class__ is tuple or out.__class__ is list:
             return tuple([BatchTracer(self, settled(o)) for o in out])
         return BatchTracer(self, settled(out))
 
