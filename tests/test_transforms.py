@@ -536,3 +536,25 @@ def test_functional_call_and_ensembles():
 def test_errors(error, message, call):
     with pytest.raises(error, match=message):
         call(ng.tensor([1.0, 2.0]))
+
+
+def test_targets_are_checked_under_vmap():
+    logits, bad = ng.randn(3, 4), ng.tensor([0, 4, 1])
+    loss = ng.nn.functional.cross_entropy
+    with pytest.raises(IndexError, match="Target 4 is out of bounds"):
+        func.vmap(loss)(logits, bad)
+    with pytest.raises(IndexError, match="5 is not a row"):
+        func.vmap(ng.nn.functional.embedding, (0, None))(ng.tensor([[1], [5]]), logits)
+    ignored = ng.tensor([-100, 3, 0])
+    got = func.vmap(lambda x, t: loss(x, t, reduction="sum"))(logits, ignored)
+    close(got, loss(logits, ignored, reduction="none"))
+
+
+def test_outer_products_of_a_batch():
+    x, y = ng.randn(5, 7, 1, dtype=F64), ng.randn(5, 1, 3, dtype=F64)
+    close(x @ y, x * y)
+    close(x[:, :0] @ y, x[:, :0] * y)
+    close(x @ y[:1], x * y[:1])
+    close(x.unsqueeze(1) @ y, x.unsqueeze(1) * y)
+    with pytest.raises(RuntimeError, match=r"must match|broadcast"):
+        x @ y[:2]
