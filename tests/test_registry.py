@@ -108,6 +108,17 @@ def test_what_is_said_to_be_the_same_is(op):
                     assert r.tobytes() == x.tobytes()
 
 
+@pytest.mark.parametrize("op", ops(lambda op: op.flops and op.multilinear))
+def test_flops_count_the_products(op):
+    """Every product of two ones adds one to the sum of the results; padding is counted, too."""
+    for args, params in samples(op, Make(ng.float64)):
+        ones = [np.ones_like(a) for a in arrays(args)]
+        products = sum(float(r.sum()) for r in evaluated(op, tuple(ones), params))
+        counted = op.count_flops(ones, params)
+        padded = any(map(any, params.get("padding", ())))
+        assert counted > 2 * products if padded else counted == 2 * products
+
+
 def test_public_names_are_unique():
     names = [n for op in REGISTRY.values() for n in op.public]
     assert len(names) == len(set(names))

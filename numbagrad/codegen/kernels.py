@@ -40,8 +40,9 @@ def matmul(plan: Plan, e: Eqn, _: None) -> bool:
         out.dtype, m, n, x.shape[1], lda=lda, ldb=ldb, ldc=n, trans_a=trans_a, trans_b=trans_b
     )
     places = [(at.G_A, a), (at.G_B, b), (at.G_C, c)]
+    flops = e.op.count_flops(e.inputs, e.params)
     label = f"matmul {m}x{x.shape[1]} @ {x.shape[1]}x{n}"
-    plan.add(Kernel(g.kernel, list(g.words), places, g.extent, g.grain, label))
+    plan.add(Kernel(g.kernel, list(g.words), places, g.extent, g.grain, label, flops))
     return True
 
 
@@ -76,7 +77,8 @@ def reduction(plan: Plan, e: Eqn, facts: tuple[str, float]) -> bool:
     grain = max(1, GRAIN // kernel.work)
     address = compiler.compile_source(kernel.source)
     label = f"{e.op.name} over {dim} of {type_name(x)}"
-    plan.add(Kernel(address, kernel.words, places, kernel.extent, grain, label))
+    flops = e.op.count_flops(e.inputs, e.params)
+    plan.add(Kernel(address, kernel.words, places, kernel.extent, grain, label, flops))
     return True
 
 

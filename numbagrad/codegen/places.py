@@ -47,6 +47,12 @@ class Kernel(NamedTuple):
     extent: int
     grain: int
     label: str
+    flops: int = 0  # arithmetic operations
+
+    @property
+    def moved(self) -> int:
+        """Bytes that it reads and writes."""
+        return sum(touched(place) for _, place in self.places)
 
 
 def dense(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:

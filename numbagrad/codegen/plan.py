@@ -15,7 +15,7 @@ from numpy.lib.stride_tricks import as_strided
 from ..ir.graph import FUSED, Eqn, Graph, Var
 from ..runtime import compiler
 from . import kernels, loops
-from .places import Array, Buffer, Call, Kernel, Place, dense, touched
+from .places import Array, Buffer, Call, Kernel, Place, dense
 from .pointwise import GRAIN, POINTWISE
 from .source import pointwise_source
 
@@ -184,6 +184,7 @@ class Plan:
                 loops.units(nest, layout),
                 max(1, GRAIN // inner // max(1, len(graph.eqns) // 4)),
                 label,
+                math.prod(shape) * len(graph.eqns),
             )
         )
 
@@ -214,9 +215,8 @@ class Plan:
                 continue
             lines.append(f"step {number}: one native call of {len(group)} kernels")
             for k in group:
-                moved = sum(touched(p) for _, p in k.places)
                 split = "in chunks" if k.extent > k.grain else "on one thread"
-                lines.append(f"    {k.label}: touches {moved} bytes, {split}")
+                lines.append(f"    {k.label}: touches {k.moved} bytes, {split}")
         outs = sum(math.prod(b.shape) * b.dtype.itemsize for b in self.buffers if b.kind == "out")
         lines.append(f"memory: {outs} bytes of results, an arena of {self.arena} bytes")
         return lines

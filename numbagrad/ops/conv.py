@@ -173,6 +173,11 @@ def _conv_shape(x: Any, w: Any, stride: Any, padding: Any, dilation: Any, groups
     return (x.shape[0], w.shape[0], *out), x.dtype
 
 
+def _products(windows: int, w: Any) -> int:
+    """The multiplications and additions of so many windows with a weight."""
+    return 2 * windows * math.prod(w.shape[1:])
+
+
 conv = primitive(
     "conv", _in_float32(_conv), _conv_shape, inputs=("x", "w"), array_rules=True,
     grad=(
@@ -189,6 +194,7 @@ conv = primitive(
         call(make(1, 2, 3), make(3, 2, 2), stride=(1,), padding=((0, 0),), dilation=(1,), groups=1),
     ],
     multilinear=True,
+    flops=lambda x, w, **p: _products(math.prod(_conv_shape(x, w, **p)[0]), w),
     batch=batch_conv,
     doc="The sums of products of w with all windows of x.",
 )  # fmt: skip
@@ -207,6 +213,7 @@ conv_input = primitive(
              padding=((1, 0), (1, 1)), dilation=(1, 2), groups=2),
     ],
     multilinear=True,
+    flops=lambda x, w, **_: _products(math.prod(x.shape), w),
     batch=batch_conv,
     doc="The transpose of conv with respect to its image: a convolution with gaps between x.",
 )  # fmt: skip
@@ -227,6 +234,9 @@ conv_weight = primitive(
              padding=((1, 0), (1, 1)), dilation=(1, 2), groups=2),
     ],
     multilinear=True,
+    flops=lambda x, y, kernel, groups, **_: (
+        2 * math.prod(x.shape) * y.shape[1] // groups * math.prod(kernel)
+    ),
     batch=batch_conv_weight,
     doc="The transpose of conv with respect to its weight.",
 )  # fmt: skip

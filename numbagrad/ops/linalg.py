@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..runtime import openblas
@@ -43,6 +44,7 @@ matmul = primitive(
         call(make(2, 0), make(0, 2)),
     ],
     multilinear=True,
+    flops=lambda x, y: 2 * math.prod(_matmul_shape(x, y)[0]) * x.shape[-1],
     native=("matmul", None),
     batch=batch_matmul,
     doc="Products of matrices (the last two dimensions), broadcast over the others; one dtype.",

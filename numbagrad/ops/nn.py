@@ -131,6 +131,10 @@ def _linear_jvp(primals: Any, tangents: Any, out: Tensor) -> Tensor:
     return total
 
 
+def _linear_flops(x: Any, w: Any, b: Any = None) -> int:
+    return 2 * math.prod(x.shape) * w.shape[0]
+
+
 linear = primitive(
     "linear", _linear, _linear_shape, inputs=("x", "w", "b"),
     grad=(
@@ -145,6 +149,7 @@ linear = primitive(
         call(make(2, 1, 3), make(2, 3), make(2)),
     ],
     jvp=_linear_jvp,
+    flops=_linear_flops,
     batch=batch_linear(transposed=True),
     doc="x @ w.T + b over the last dimension of x.",
 )  # fmt: skip
@@ -155,6 +160,7 @@ linear_plain = primitive(
     lower=_lower_linear,
     samples=lambda make: [call(make(2, 3), make(2, 3)), call(make(3), make(2, 3))],
     multilinear=True,
+    flops=_linear_flops,
     batch=batch_linear(transposed=True),
     doc="x @ w.T over the last dimension of x.",
 )  # fmt: skip
@@ -165,6 +171,7 @@ linear_input = primitive(
     lower=_lower_linear_input,
     samples=lambda make: [call(make(2, 2), make(2, 3)), call(make(2), make(2, 3))],
     multilinear=True,
+    flops=lambda x, w: 2 * math.prod(x.shape) * w.shape[1],
     batch=batch_linear(transposed=False),
     doc="x @ w over the last dimension of x.",
 )  # fmt: skip
@@ -175,6 +182,7 @@ linear_weight = primitive(
     array_rules=True, lower=lambda x, y: L.matmul(L.transpose_last(_flat(x)), _flat(y)),
     samples=lambda make: [call(make(2, 3), make(2, 2)), call(make(2, 2, 3), make(2, 2, 1))],
     multilinear=True,
+    flops=lambda x, y: 2 * math.prod(x.shape) * y.shape[-1],
     batch=batch_linear_weight,
     doc="x.T @ y, summed over all leading dimensions of both.",
 )  # fmt: skip

@@ -65,10 +65,15 @@ def reductions(make: Any) -> list[Any]:
     ]  # fmt: skip
 
 
+def _per_element(x: Any, **_: Any) -> int:
+    return math.prod(x.shape)
+
+
 sum_ = primitive(
     "sum", _sum, _same_dtype, grad=lambda g, x_shape, dim: restore(g, x_shape, dim), linear=True,
     samples=lambda make: [*reductions(make), call(make(0, 2), dim=(0,), keepdim=False)],
     native=("reduce", ("add_any_order", 0)),
+    flops=_per_element,
     batch=SHIFT,
     doc="The sum over dimensions.",
 )  # fmt: skip
@@ -123,6 +128,7 @@ prod = primitive(
     _same_dtype,
     grad=_prod_grad,
     samples=lambda make: [*reductions(make), call(make(0, 2), dim=(0,), keepdim=False)],
+    flops=_per_element,
     batch=SHIFT,
     doc="The product over dimensions.",
 )
@@ -143,6 +149,7 @@ amax = primitive(
     _same_dtype, grad=_extremum_grad, kinds="biuf",
     samples=reductions,
     native=("reduce", ("larger", -math.inf)),
+    flops=_per_element,
     batch=SHIFT,
     doc="The maximum over dimensions; ties share the gradient.",
 )  # fmt: skip
@@ -151,6 +158,7 @@ amin = primitive(
     _same_dtype, grad=_extremum_grad, kinds="biuf",
     samples=reductions,
     native=("reduce", ("smaller", math.inf)),
+    flops=_per_element,
     batch=SHIFT,
     doc="The minimum over dimensions; ties share the gradient.",
 )  # fmt: skip

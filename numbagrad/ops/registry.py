@@ -7,8 +7,9 @@ and the documentation are read off these records; nothing else lists ops by name
 from __future__ import annotations
 
 import inspect
+import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,6 +95,9 @@ class Op:
     #: The op on a whole batch, see `ops.batching`. Elementwise ops need none; without one `vmap`
     #: loops over the batch.
     batch: Callable[..., Any] | None = None
+    #: ``flops(*inputs, **params)``: the arithmetic operations of a call, for profiles. Elementwise
+    #: ops need none: theirs is one for each element of the result.
+    flops: Callable[..., int] | None = None
     #: Dtype kinds that the op takes, in NumPy's letters.
     kinds: str = "biufc"
     #: Names under which users find it (function, method, in-place form) and Python's operators.
@@ -133,6 +137,14 @@ class Op:
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
+
+    def count_flops(self, inputs: Sequence[Any], params: dict[str, Any]) -> int:
+        """The arithmetic operations of a call: 0 where the record does not say."""
+        if self.flops is not None:
+            return self.flops(*inputs, **params)
+        if self.expr is None:
+            return 0
+        return math.prod(broadcast_shapes(*(x.shape for x in inputs if hasattr(x, "shape"))))
 
     # -- backward ---------------------------------------------------------------------------
 
