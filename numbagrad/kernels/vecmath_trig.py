@@ -1,8 +1,9 @@
 """Circular functions and their inverses.
 
-Arguments are reduced over the whole range without a branch.  A float is ``y * 2**B`` with an
-integral y, so ``x * 2/pi`` modulo 4 (a full turn) is ``y * K``, where ``K = 2**B * 2/pi`` modulo 4
-is a number of ordinary size: float32 picks one of four such K, float64 reads K from a table.
+Arguments of ordinary size are reduced by multiples of pi/2 (Cody and Waite), larger ones behind
+a branch.  A float is ``y * 2**B`` with an integral y, so ``x * 2/pi`` modulo 4 (a full turn) is
+``y * K``, where ``K = 2**B * 2/pi`` modulo 4 is a number of ordinary size: float32 picks one of
+four such K, float64 reads K from a table.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ class _Reduced(NamedTuple):
     low: Lane | None
 
 
-def _reduce_f32(x: Lane) -> _Reduced:
+def _far_f32(x: Lane) -> _Reduced:
     """In float64 lanes: 24-bit y below 2**50 and K in two doubles leave 2**-56 of a turn."""
     y = fabs(x).to_f64()
     hi, lo = (y.const(part) for part in _turns(0, 2))
@@ -126,7 +127,7 @@ def _turns_table() -> list[list[float]]:
     return [_turns(exponent, 4) for exponent in range(0, 2046 - 1075 + 1, _BLOCK)]
 
 
-def _reduce_far(x: Lane) -> _Reduced:
+def _far_f64(x: Lane) -> _Reduced:
     """K in four doubles: 2**-150 of a turn, where the closest double comes within 2**-62."""
     a = fabs(x)
     last_place = (a.bits() >> 52) - 1075
@@ -153,10 +154,27 @@ def _reduce_far(x: Lane) -> _Reduced:
     return _Reduced(shifted.bits(), r, low)
 
 
-_FAR = 2.0**25
+_FAR = Constants(2.0**15, 2.0**25)
+# pi/2 in three floats: n times the first cancels against x without rounding.
+_HALF_PI_3_F32 = (1.5707963705062866, -4.371138828673793e-08, -1.7151245100058819e-15)
 
 
-def _reduce_near(x: Lane) -> _Reduced:
+def _near_f32(x: Lane) -> _Reduced:
+    """Below 2**15: minus multiples of pi/2 in three floats, with fma."""
+    a = fabs(x)
+    shifted = fma(a, 2 / math.pi, a.const(SHIFT))
+    n = shifted - SHIFT
+    high, middle, rest = _HALF_PI_3_F32
+    exact = fma(n, -high, a)
+    product = n * middle
+    r = exact - product
+    # `exact` is a multiple of 2**-24, above the last place of `product`: no bit is lost here.
+    lost = (exact - r) - product
+    low = fma(n, -rest, lost - fma(n, middle, -product))
+    return _Reduced(shifted.bits(), r, low)
+
+
+def _near_f64(x: Lane) -> _Reduced:
     """Below 2**25: minus multiples of pi/2 in three doubles; products keep their errors."""
     a = fabs(x)
     shifted = fma(a, 2 / math.pi, a.const(SHIFT))
@@ -185,16 +203,14 @@ def _sin_cos(reduced: _Reduced) -> tuple[Lane, Lane]:
 
 
 def _circular(name: str, x: Lane, finish: Callable[[Lane, _Reduced], Lane]) -> Lane:
-    """``finish`` on the reduced argument; beyond ``_FAR`` float64 takes a branch."""
-    if not x.is_f64:
-        return finish(x, _reduce_f32(x))
-    usual = finish(x, _reduce_near(x))
+    """``finish`` on the reduced argument; arguments beyond ``_FAR`` take a branch."""
+    near, far = (_near_f64, _far_f64) if x.is_f64 else (_near_f32, _far_f32)
     return rarely(
         lambda t: fabs(t) >= _FAR,
-        f"numbagrad_{name}_far",
-        lambda t: finish(t, _reduce_far(t)),
+        f"numbagrad_{name}_far_f{64 if x.is_f64 else 32}",
+        lambda t: finish(t, far(t)),
         x,
-        usual,
+        finish(x, near(x)),
     )
 
 
@@ -208,16 +224,10 @@ def _to_sign(quadrant: Lane, value: Lane) -> Lane:
     return quadrant << (62 if value.is_f64 else 30)
 
 
-def _small(x: Lane) -> Lane:
-    """Where sin(x), tan(x) round to x; the reduction would lose the last bits of subnormals."""
-    return fabs(x) < Constants(2.0**-13, 2.0**-27)
-
-
 def _finish_sin(x: Lane, reduced: _Reduced) -> Lane:
     sine, cosine = _sin_cos(reduced)
     value = select((reduced.quadrant & 1).equals(0), sine, cosine)
-    value = _flip(value, _to_sign(reduced.quadrant, x) ^ x.bits())
-    return select(_small(x), x, value)
+    return _flip(value, _to_sign(reduced.quadrant, x) ^ x.bits())
 
 
 def _finish_cos(x: Lane, reduced: _Reduced) -> Lane:
@@ -230,8 +240,7 @@ def _finish_tan(x: Lane, reduced: _Reduced) -> Lane:
     sine, cosine = _sin_cos(reduced)
     even = (reduced.quadrant & 1).equals(0)
     value = select(even, sine, cosine) / select(even, cosine, sine)
-    value = _flip(value, _to_sign(reduced.quadrant << 1, x) ^ x.bits())
-    return select(_small(x), x, value)
+    return _flip(value, _to_sign(reduced.quadrant << 1, x) ^ x.bits())
 
 
 @vector(ulp=(1.6, 1.0))
