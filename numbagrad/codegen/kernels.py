@@ -15,6 +15,7 @@ from ..ir.graph import Eqn, Var, type_name
 from ..runtime import blas, compiler
 from ..runtime import layout as at
 from . import reduce
+from .parts import put_together
 from .places import Kernel, Place
 from .pointwise import GRAIN
 
@@ -82,4 +83,8 @@ def reduction(plan: Plan, e: Eqn, facts: tuple[str, float]) -> bool:
     return True
 
 
-KERNELS: dict[str, Callable[[Plan, Eqn, Any], bool]] = {"matmul": matmul, "reduce": reduction}
+KERNELS: dict[str, Callable[[Plan, Eqn, Any], bool]] = {
+    "matmul": matmul,
+    "parts": put_together,
+    "reduce": reduction,
+}

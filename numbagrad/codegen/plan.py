@@ -14,7 +14,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from ..ir.graph import FUSED, Eqn, Graph, Var
 from ..runtime import compiler
-from . import kernels, loops
+from . import kernels, loops, parts
 from .places import Array, Buffer, Call, Kernel, Place, dense
 from .pointwise import GRAIN, POINTWISE
 from .source import pointwise_source
@@ -35,11 +35,17 @@ class Plan:
         self.groups: list[list[Kernel] | Call] = []
         self._holes: list[tuple[int, int]] = []
         for i, (v, a) in enumerate(zip(graph.inputs, inputs, strict=True)):
-            self.places[v] = Place(self._new(Buffer("in", i)), 0, a.shape, a.strides)
+            self.places[v] = Place(self.new(Buffer("in", i)), 0, a.shape, a.strides)
         for v, a in graph.consts.items():
-            self.places[v] = Place(self._new(Buffer("const", array=a)), 0, a.shape, a.strides)
+            self.places[v] = Place(self.new(Buffer("const", array=a)), 0, a.shape, a.strides)
         self._roots = self._find_roots()
         self._escaping = {self._roots[a] for a in graph.outputs if isinstance(a, Var)}
+        #: Variables that are written into the result that they are a part of.
+        self.inlaid = parts.inlays(graph, self._escaping)
+        for v, root in self._roots.items():
+            while root in self.inlaid:
+                root = self._roots[self.inlaid[root][0].outputs[0]]
+            self._roots[v] = root
         last = self._last_uses()
         for i, e in enumerate(graph.eqns):
             self._emit(e)
@@ -58,7 +64,8 @@ class Plan:
 
     # -- memory -----------------------------------------------------------------------------
 
-    def _new(self, buffer: Buffer) -> int:
+    def new(self, buffer: Buffer) -> int:
+        """The number of one more buffer."""
         self.buffers.append(buffer)
         return len(self.buffers) - 1
 
@@ -85,12 +92,15 @@ class Plan:
 
     def allocate(self, v: Var) -> Place:
         """Memory for a result: an output's own, or the first hole of the arena that fits."""
+        if v in self.inlaid:
+            place = self.places[v] = parts.part_place(self, v)
+            return place
         strides = dense(v.shape, v.dtype.itemsize)
         if v in self._escaping:
-            buffer = self._new(Buffer("out", shape=v.shape, dtype=v.dtype))
+            buffer = self.new(Buffer("out", shape=v.shape, dtype=v.dtype))
         else:
             size = math.prod(v.shape) * v.dtype.itemsize
-            buffer = self._new(Buffer("arena", self._take(size), shape=v.shape, dtype=v.dtype))
+            buffer = self.new(Buffer("arena", self._take(size), shape=v.shape, dtype=v.dtype))
         place = self.places[v] = Place(buffer, 0, v.shape, strides)
         return place
 
@@ -145,8 +155,7 @@ class Plan:
         """A dense copy of a variable."""
         copy = Var(v.shape, v.dtype)
         target = self.allocate(copy)
-        x = Var(v.shape, v.dtype)
-        self._pointwise(Graph((x,), (), (x,)), [self.places[v]], [target], v.shape, "copy")
+        parts.move(self, self.places[v], target, v.dtype.itemsize, "copy")
         return target
 
     # -- steps ------------------------------------------------------------------------------
@@ -156,9 +165,9 @@ class Plan:
         sources = [self.places[v] for v in graph.inputs]
         targets = [self.allocate(v) for v in e.outputs]
         ops = ", ".join(x.op.name for x in graph.eqns)
-        self._pointwise(graph, sources, targets, e.outputs[0].shape, f"fused {ops}")
+        self.pointwise(graph, sources, targets, e.outputs[0].shape, f"fused {ops}")
 
-    def _pointwise(
+    def pointwise(
         self,
         graph: Graph,
         sources: list[Place],
@@ -166,6 +175,7 @@ class Plan:
         shape: tuple[int, ...],
         label: str,
     ) -> None:
+        """Run a pointwise graph on these places next, broadcast to a shape."""
         if 0 in shape:
             return
         places = [*sources, *targets]
@@ -199,7 +209,7 @@ class Plan:
     def _emit_numpy(self, e: Eqn) -> None:
         outputs = []
         for v in e.outputs:
-            buffer = self._new(Buffer("numpy", shape=v.shape, dtype=v.dtype))
+            buffer = self.new(Buffer("numpy", shape=v.shape, dtype=v.dtype))
             self.places[v] = Place(buffer, 0, v.shape, dense(v.shape, v.dtype.itemsize))
             outputs.append(buffer)
         self.groups.append(Call(e, tuple(outputs)))

@@ -60,6 +60,7 @@ class Fused:
     name = "fused"
     view = False
     pointwise = None
+    native = None
 
 
 FUSED = Fused()

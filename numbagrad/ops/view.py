@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -147,6 +148,7 @@ slice_backward = primitive(
         call(make(2, 4), shape=(3, 4), index=(slice(0, 3, 2),)),
         call(make(), shape=(3,), index=(1,)),
     ],
+    native=("parts", lambda out, x, shape, index: ([out[(*index, ...)]], 0)),
     batch=SHIFT,
     doc="Zeros with x in the place that the index names.",
 )
@@ -188,6 +190,7 @@ diagonal_backward = primitive(
     "diagonal_backward", _diagonal_backward, lambda g, shape, **_: (shape, g.dtype),
     grad=lambda g, offset, dim1, dim2: diagonal(g, offset=offset, dim1=dim1, dim2=dim2),
     linear=True, samples=lambda make: [call(make(2), shape=(3, 3), offset=1, dim1=0, dim2=1)],
+    native=("parts", lambda out, x, shape, **where: ([_diagonal(out, **where)], 0)),
     batch=SHIFT,
     doc="Zeros with x on the diagonal.",
 )  # fmt: skip
@@ -205,17 +208,20 @@ alias = primitive(
 clone = primitive(
     "clone", lambda x: x.copy(order="C"), lambda x: (x.shape, x.dtype), grad=lambda g: g,
     linear=True, samples=lambda make: [call(make(2, 3)), call(make()), call(make(0))],
-    pointwise="x", batch=SHIFT,
+    pointwise="x", native=("parts", lambda out, x: ([out], None)), batch=SHIFT,
     doc="A copy, contiguous in memory.",
 )  # fmt: skip
 
 
+def _viewed(x: Any, chain: Any) -> Any:
+    for op, params in chain:
+        x = op.evaluate(x, **params)
+    return x
+
+
 def _view_scatter(x: Any, y: Any, *, chain: Any) -> Any:
     r = x.copy()
-    part = r
-    for op, params in chain:
-        part = op.evaluate(part, **params)
-    part[...] = y
+    _viewed(r, chain)[...] = y
     return r
 
 
@@ -231,6 +237,7 @@ view_scatter = primitive(
         call(make(2, 3), make(3), chain=((permute, {"dims": (1, 0)}),
                                          (slice_, {"index": (slice(None), 1)}))),
     ],
+    native=("parts", lambda out, x, y, chain: ([out, _viewed(out, chain)], None)),
     batch=SHIFT,
     doc="x with the part that a chain of view ops names replaced by y.",
 )  # fmt: skip
@@ -257,6 +264,13 @@ def _cat_grad(g: Tensor, shapes: tuple[Shape, ...], needs: tuple[bool, ...], dim
     return parts
 
 
+def _cat_parts(out: Any, *xs: Any, dim: int) -> Any:
+    stops = list(itertools.accumulate(x.shape[dim] for x in xs))
+    starts = [0, *stops[:-1]]
+    before = (slice(None),) * dim
+    return [out[(*before, slice(a, b))] for a, b in zip(starts, stops, strict=True)], None
+
+
 cat = primitive(
     "cat",
     _cat,
@@ -268,6 +282,7 @@ cat = primitive(
         call(make(2, 3), make(1, 3), dim=0),
         call(make(2, 1), make(2, 0), make(2, 2), dim=1),
     ],
+    native=("parts", _cat_parts),
     batch=SHIFT,
     doc="Tensors joined along a dimension; all have the same dtype and rank.",
 )
@@ -282,6 +297,7 @@ flip = primitive(
         call(make(2, 3), dims=(0, 1)),
         call(make(3), dims=()),
     ],
+    native=("parts", lambda out, x, dims: ([np.flip(out, dims)], None)),
     batch=SHIFT,
     doc="The order along some dimensions reversed.",
 )
@@ -304,6 +320,7 @@ pad = primitive(
         call(make(2), widths=((0, 0),), value=0),
     ],
     jvp=lambda primals, tangents, out, widths, value: pad(tangents[0], widths=widths, value=0),
+    native=("parts", lambda out, x, widths, value: ([out[_pad_index(x.shape, widths)]], value)),
     batch=SHIFT,
     doc="A border of a constant around the tensor; widths are not negative.",
 )
