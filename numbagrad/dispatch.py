@@ -41,6 +41,9 @@ class Interpreter:
         """A tensor of this level without what derives from it: ``t.detach()``."""
         return t
 
+    def differentiate(self, t: Tensor) -> None:
+        """A tensor of this level is now a leaf that requires grad."""
+
     def lift(self, target: Tensor) -> None:
         """A tensor of a level below is about to be changed to one of this level."""
 
@@ -51,6 +54,14 @@ class Interpreter:
     def values(self, t: Tensor) -> np.ndarray[Any, Any] | None:
         """What :func:`values_of` returns for a tensor of this level."""
         return None
+
+    def text(self, t: Tensor) -> str | None:
+        """How `t` is printed; None: like the tensor whose values Python sees."""
+        return f"tensor(<traced>, shape={tuple(t._data.shape)}, dtype={t.dtype})"
+
+    def facts(self, t: Tensor) -> list[str]:
+        """What is printed after these values."""
+        return []
 
     def concrete_error(self, t: Tensor, what: str) -> Exception:
         """The error for `what`, which needs the values of `t`."""

@@ -25,6 +25,7 @@ class Modes:
         "anomaly",
         "backward",
         "batch",
+        "forward",
         "grad",
         "hooks_disabled",
         "inference",
@@ -39,6 +40,7 @@ class Modes:
     def __init__(self) -> None:
         self.grad = True  # record on the tape
         self.inference = False  # make inference tensors
+        self.forward = True  # tangents of dual tensors are carried along
         self.trace: Any = None  # the interpreter that sees every op, tracers or not
         self.batch: Any = None  # the innermost `vmap`: it says where random numbers come from
         self.anomaly: Any = None  # the watch of anomaly mode
@@ -187,6 +189,29 @@ class set_grad_enabled(Mode):
 
     def _fresh(self) -> Mode:
         return set_grad_enabled(self.mode)
+
+
+class set_fwd_grad_enabled:
+    """Inside, dual tensors are computed with or without their tangents.
+
+    >>> import numbagrad as ng
+    >>> from numbagrad.autograd import forward_ad
+    >>> with forward_ad.dual_level():
+    ...     x = forward_ad.make_dual(ng.ones(1), ng.ones(1))
+    ...     with forward_ad.set_fwd_grad_enabled(False):
+    ...         print(forward_ad.unpack_dual(x * 2).tangent)
+    None
+    """
+
+    def __init__(self, mode: bool) -> None:
+        self._previous = thread.modes.forward
+        thread.modes.forward = bool(mode)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exc: object) -> None:
+        thread.modes.forward = self._previous
 
 
 class inference_mode(Mode):

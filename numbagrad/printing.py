@@ -202,13 +202,20 @@ def _facts(t: Tensor, array: Array) -> list[str]:
 @method("__repr__", "__str__")
 def to_text(self: Tensor) -> str:
     """The tensor as text."""
-    array = self._data
-    if not isinstance(array, np.ndarray):
-        return f"tensor(<traced>, shape={tuple(array.shape)}, dtype={self.dtype})"
+    array: Any = self._data
+    more: list[str] = []
+    shown = self
+    while not isinstance(array, np.ndarray):  # inside a transform
+        text = array.interpreter.text(shown)
+        if text is not None:
+            return text
+        more += array.interpreter.facts(shown)
+        shown = array.interpreter.concrete(shown, "printing")
+        array = shown._data
     start = "tensor("
     text = start + _elements(array, _options, len(start))
     column = len(text) - text.rfind("\n") + 1
-    for fact in _facts(self, array):
+    for fact in [*_facts(self, array), *more]:
         if column + len(fact) + 2 > _options.linewidth:
             text += ",\n" + " " * len(start) + fact
             column = len(start) + len(fact)

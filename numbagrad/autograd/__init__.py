@@ -11,7 +11,7 @@ from .function import Function, apply_function
 from .gradcheck import GradcheckError, gradcheck, gradgradcheck
 
 if TYPE_CHECKING:
-    from . import functional
+    from . import forward_ad, functional
 
 __all__ = [
     "Function",
@@ -21,6 +21,7 @@ __all__ = [
     "apply_function",
     "backward",
     "detect_anomaly",
+    "forward_ad",
     "function",
     "functional",
     "grad",
@@ -33,6 +34,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "functional":  # loaded when first used
-        return _import_module(f"{__name__}.functional")
+    if name in ("forward_ad", "functional"):  # loaded when first used
+        return _import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

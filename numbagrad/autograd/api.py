@@ -316,6 +316,8 @@ def _set_requires_grad(self: Tensor, value: bool) -> None:
             "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed."
         )
     self._requires_grad = bool(value)
+    if value and self._data.__class__ is not np.ndarray:
+        self._data.interpreter.differentiate(self)
 
 
 def _get_grad_fn(self: Tensor) -> Any:

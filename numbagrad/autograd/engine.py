@@ -373,7 +373,7 @@ def _kept_or_cloned(g: Tensor, fresh: bool) -> Tensor:
     """A gradient that no one else can see: `g` itself if it is fresh and its array not shared."""
     data = g._data
     if data.__class__ is not np.ndarray:
-        return wrap(data)
+        return wrap(data.interpreter.constant(g)._data)
     whole = not isinstance(data.base, np.ndarray) and data.flags.c_contiguous
     del data
     if fresh and whole and _references(g) == _EXCLUSIVE:

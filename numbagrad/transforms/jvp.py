@@ -52,7 +52,11 @@ class Dual(Level):
         return wrap(DualTracer(self, data.primal.detach(), None))
 
     def lift(self, target: Tensor) -> None:
-        self._lifted.setdefault(id(target), (target, target._data))
+        self.follow(target, target._data)
+
+    def follow(self, target: Tensor, before: Any) -> None:
+        """At its end the level leaves the tensor to that below, in the memory it had before."""
+        self._lifted.setdefault(id(target), (target, before))
 
     def __exit__(self, *exc: object) -> None:
         # What the function changed keeps the values; the tangents end here.
@@ -65,16 +69,26 @@ class Dual(Level):
                 target._data = before
             else:
                 target._data = primal._data
-            target._node, target._nr = primal._node, primal._nr
-            target._requires_grad = primal._requires_grad
+            self.restore(target, primal)
         super().__exit__(*exc)
+
+    def restore(self, target: Tensor, primal: Tensor) -> None:
+        """Give a tensor the history that it has on the level below."""
+        target._node, target._nr = primal._node, primal._nr
+        target._requires_grad = primal._requires_grad
 
     def concrete(self, t: Tensor, what: str) -> Tensor:
         return t._data.contents()[0]
 
+    def facts(self, t: Tensor) -> list[str]:
+        tangent = t._data.tangent if self.active and self.owns(t) else None
+        return [] if tangent is None else [f"tangent={tangent}"]
+
     def apply(self, op: Any, args: list[Any], owned: list[bool], params: dict[str, Any]) -> Any:
+        modes = thread.modes
+        forward = modes.forward and not modes.inference
         primals = [a._data.primal if o else a for a, o in zip(args, owned)]
-        tangents = [a._data.tangent if o else None for a, o in zip(args, owned)]
+        tangents = [a._data.tangent if o and forward else None for a, o in zip(args, owned)]
         out, tangent = push(op, primals, tangents, params)
         if out.__class__ is tuple:
             return tuple([self._result(o, t) for o, t in zip(out, tangent, strict=True)])

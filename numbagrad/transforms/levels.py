@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -183,6 +183,9 @@ class Level(Interpreter):
     def values(self, t: Tensor) -> Any:
         return values_of(t._data.contents()[0])
 
+    def text(self, t: Tensor) -> str | None:
+        return None
+
     def constant(self, t: Tensor) -> Tensor:
         if t._data.__class__ is HeldTracer:
             return wrap(HeldTracer(self, t._data.value.detach()))
@@ -245,6 +248,11 @@ class TransformInput(Node):
 def current() -> Level | None:
     """The level that the running function is at."""
     return _active.levels[-1] if _active.levels else None
+
+
+def active_levels() -> Sequence[Level]:
+    """The levels that the running function is inside of, the lowest first."""
+    return _active.levels
 
 
 def enter(x: Tensor, connect: bool = True, level: Level | None = None) -> Tensor:

@@ -7,6 +7,7 @@ the others. An op's record says how it is batched; one that does not say is loop
 from __future__ import annotations
 
 import functools
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -115,6 +116,12 @@ class Batch(Level):
             "out-of-place form, or make `self` from a mapped tensor, for instance with "
             "ng.zeros_like(x) of a mapped x"
         )
+
+    def text(self, t: Tensor) -> str | None:
+        if not self.owns(t):
+            return None
+        value = textwrap.indent(repr(t._data.value), "    ")
+        return f"BatchedTensor(lvl={self.level}, bdim=0, value=\n{value}\n)"
 
     def concrete_error(self, t: Tensor, what: str) -> Exception:
         if what == "item()":

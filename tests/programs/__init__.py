@@ -24,7 +24,7 @@ MODULES = (
     "function_transforms",
     "hooks",
     "recomputed",
-    "functional",
+    "functional", "dual_tensors",
 )
 EXPECTED = Path(__file__).with_name("expected.json")
 _programs: dict[str, Program] = {}
