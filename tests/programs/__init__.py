@@ -24,7 +24,8 @@ MODULES = (
     "function_transforms",
     "hooks",
     "recomputed",
-    "functional", "dual_tensors",
+    "functional",
+    "dual_tensors",
 )
 EXPECTED = Path(__file__).with_name("expected.json")
 _programs: dict[str, Program] = {}
