@@ -37,7 +37,16 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("ops", "creation", "conversion", "inspection", "printing", "random", "special"),
     ("transforms.levels", "transforms.vmap"),
     ("autograd",),
-    ("transforms", "func", "tracing", "replay", "compiled", "extend"),
+    (
+        "transforms",
+        "func",
+        "tracing",
+        "replay",
+        "compiled",
+        "extend",
+        "autograd.forward_ad",
+        "autograd.functional",
+    ),
     ("nn", "optim", "serialization", "utils", "serve"),
     ("",),  # the package itself
 )
