@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..ir.graph import Eqn, Var, type_name
+from ..ir.graph import Eqn, Var
 from ..runtime import blas, compiler
 from ..runtime import layout as at
 from . import reduce
@@ -41,9 +41,7 @@ def matmul(plan: Plan, e: Eqn, _: None) -> bool:
         out.dtype, m, n, x.shape[1], lda=lda, ldb=ldb, ldc=n, trans_a=trans_a, trans_b=trans_b
     )
     places = [(at.G_A, a), (at.G_B, b), (at.G_C, c)]
-    flops = e.op.count_flops(e.inputs, e.params)
-    label = f"matmul {m}x{x.shape[1]} @ {x.shape[1]}x{n}"
-    plan.add(Kernel(g.kernel, list(g.words), places, g.extent, g.grain, label, flops))
+    plan.add(Kernel(g.kernel, list(g.words), places, g.extent, g.grain, e))
     return True
 
 
@@ -77,9 +75,7 @@ def reduction(plan: Plan, e: Eqn, facts: tuple[str, float]) -> bool:
         plan.release(temporary)
     grain = max(1, GRAIN // kernel.work)
     address = compiler.compile_source(kernel.source)
-    label = f"{e.op.name} over {dim} of {type_name(x)}"
-    flops = e.op.count_flops(e.inputs, e.params)
-    plan.add(Kernel(address, kernel.words, places, kernel.extent, grain, label, flops))
+    plan.add(Kernel(address, kernel.words, places, kernel.extent, grain, e))
     return True
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from itertools import repeat
 from typing import NamedTuple
 
+REMEMBERED = 4096  # plans of operands of given shapes and strides
 Shape = tuple[int, ...]
 Strides = tuple[int, ...]
 
@@ -27,8 +30,31 @@ class Layout(NamedTuple):
     inner: tuple[str, ...]
 
 
+class Walk(NamedTuple):
+    """How a kernel walks its operands."""
+
+    layout: Layout
+    words: tuple[int, ...]  # see `words`
+    extent: int  # of the kernel's range
+    inner: int  # elements for each unit of it
+
+
+@functools.lru_cache(REMEMBERED)  # the layers of a model have the same shapes again and again
+def walk(
+    target: Shape, shapes: tuple[Shape, ...], strides: tuple[Strides, ...],
+    itemsizes: tuple[int, ...],
+) -> Walk:  # fmt: skip
+    """The loops over operands that are broadcast to the shape `target`."""
+    loops = collapse(target, list(map(broadcast_strides, shapes, strides, repeat(target))))
+    layout = layout_of(loops, itemsizes)
+    inner = 1 if layout.rank == 1 else loops.extents[-1]
+    return Walk(layout, tuple(words(loops, layout)), units(loops, layout), inner)
+
+
 def broadcast_strides(shape: Shape, strides: Strides, target: Shape) -> Strides:
     """The strides of an array seen in a broadcast shape: 0 where it repeats."""
+    if shape == target:
+        return strides
     offset = len(target) - len(shape)
     return tuple(
         0 if i < offset or (shape[i - offset] == 1 and n != 1) else strides[i - offset]
@@ -38,22 +64,20 @@ def broadcast_strides(shape: Shape, strides: Strides, target: Shape) -> Strides:
 
 def collapse(shape: Shape, operands: Sequence[Strides]) -> Loops:
     """As few loops as the strides allow: unit extents dropped, contiguous neighbours merged."""
-    dims = [d for d, n in enumerate(shape) if n != 1]
     extents: list[int] = []
-    strides: list[list[int]] = [[] for _ in operands]
-    for d in dims:
-        n = shape[d]
-        if extents and all(s[-1] == o[d] * n for s, o in zip(strides, operands, strict=True)):
-            extents[-1] *= n
-            for s, o in zip(strides, operands, strict=True):
-                s[-1] = o[d]
+    columns: list[Strides] = []  # the strides of all operands along one dimension
+    for n, column in zip(shape, zip(*operands, strict=True), strict=True):
+        if n == 1:
             continue
-        extents.append(n)
-        for s, o in zip(strides, operands, strict=True):
-            s.append(o[d])
+        if extents and columns[-1] == tuple([s * n for s in column]):
+            extents[-1] *= n
+            columns[-1] = column
+        else:
+            extents.append(n)
+            columns.append(column)
     if not extents:
         return Loops((1,), tuple((0,) for _ in operands))
-    return Loops(tuple(extents), tuple(tuple(s) for s in strides))
+    return Loops(tuple(extents), tuple(zip(*columns, strict=True)))
 
 
 def layout_of(loops: Loops, itemsizes: Sequence[int]) -> Layout:

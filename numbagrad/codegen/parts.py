@@ -135,7 +135,7 @@ def _within(place: Place, part: Part) -> Place:
     return Place(place.buffer, place.offset + part.offset, part.shape, part.strides)
 
 
-def move(plan: Plan, source: Place, target: Place, itemsize: int, label: str) -> None:
+def move(plan: Plan, source: Place, target: Place, itemsize: int, what: str) -> None:
     """A kernel that copies elements of any dtype, as integers of their size."""
     if itemsize not in _INTEGERS:  # complex128
         itemsize //= 2
@@ -144,7 +144,7 @@ def move(plan: Plan, source: Place, target: Place, itemsize: int, label: str) ->
             for p in (source, target)
         )
     x = Var(source.shape, _INTEGERS[itemsize])
-    plan.pointwise(Graph((x,), (), (x,)), [source], [target], target.shape, label)
+    plan.pointwise(Graph((x,), (), (x,)), [source], [target], what)
 
 
 def _beside(parts: list[Part], out: Var) -> list[Box]:

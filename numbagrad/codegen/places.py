@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..ir.graph import Eqn
+from ..ir.graph import FUSED, Eqn, Var, show_op, type_name
 
 Array = np.ndarray[Any, Any]
 
@@ -42,22 +43,44 @@ class Kernel(NamedTuple):
     """A native step: where its words point to is known, not yet what is passed."""
 
     address: int
-    words: list[int]
+    words: Sequence[int]
     places: list[tuple[int, Place]]  # (word, what it points to)
     extent: int
     grain: int
-    label: str
-    flops: int = 0  # arithmetic operations
+    what: Eqn | str  # what it computes; a word for what no equation asks for
+
+    @property
+    def label(self) -> str:
+        """What it computes, in words."""
+        e = self.what
+        if isinstance(e, str):
+            return e
+        if e.op is FUSED:
+            return "fused " + ", ".join(x.op.name for x in e.params["graph"].eqns)
+        return " ".join([show_op(e), *(type_name(a) for a in e.inputs if isinstance(a, Var))])
+
+    @property
+    def flops(self) -> int:
+        """How many arithmetic operations it takes."""
+        e = self.what
+        if isinstance(e, str):
+            return 0
+        if e.op is FUSED:
+            return math.prod(e.outputs[0].shape) * len(e.params["graph"].eqns)
+        return e.op.count_flops(e.inputs, e.params)
 
     @property
     def moved(self) -> int:
-        """Bytes that it reads and writes."""
-        return sum(touched(place) for _, place in self.places)
+        """Bytes that it reads and writes, each counted once."""
+        return sum(touched(p) for _, p in self.places)
 
 
 def dense(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     """The strides in bytes of a contiguous array."""
-    return tuple(itemsize * math.prod(shape[d + 1 :]) for d in range(len(shape)))
+    strides = [itemsize] * len(shape)
+    for d in range(len(shape) - 1, 0, -1):
+        strides[d - 1] = strides[d] * shape[d]
+    return tuple(strides)
 
 
 def touched(place: Place) -> int:

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ..ir.graph import FUSED, Eqn, Graph, Var
 from ..runtime import compiler
-from . import kernels, loops, parts
+from . import kernels, loops, parts, scalar
 from .places import Array, Buffer, Call, Kernel, Place, dense
 from .pointwise import GRAIN, POINTWISE
 from .source import pointwise_source
 
 _ALIGNMENT = 64
+
+#: Sources by what they depend on: planning a new size finds them here.
+_sources: dict[Any, str] = {}
 
 
 class Plan:
@@ -164,37 +168,32 @@ class Plan:
         graph = e.params["graph"]
         sources = [self.places[v] for v in graph.inputs]
         targets = [self.allocate(v) for v in e.outputs]
-        ops = ", ".join(x.op.name for x in graph.eqns)
-        self.pointwise(graph, sources, targets, e.outputs[0].shape, f"fused {ops}")
+        self.pointwise(graph, sources, targets, e)
 
     def pointwise(
-        self,
-        graph: Graph,
-        sources: list[Place],
-        targets: list[Place],
-        shape: tuple[int, ...],
-        label: str,
+        self, graph: Graph, sources: list[Place], targets: list[Place], what: Eqn | str
     ) -> None:
-        """Run a pointwise graph on these places next, broadcast to a shape."""
+        """Run a pointwise graph on these places next, broadcast to the shape of the targets."""
+        shape = targets[0].shape
         if 0 in shape:
             return
         places = [*sources, *targets]
-        operands = [*graph.inputs, *graph.outputs]
-        strides = [loops.broadcast_strides(p.shape, p.strides, shape) for p in places]
-        nest = loops.collapse(shape, strides)
-        layout = loops.layout_of(nest, [v.dtype.itemsize for v in operands])  # type: ignore[union-attr]
-        source = pointwise_source(graph, layout)
+        walk = loops.walk(
+            shape,
+            tuple([p.shape for p in places]),
+            tuple([p.strides for p in places]),
+            tuple([v.dtype.itemsize for v in (*graph.inputs, *graph.outputs)]),  # type: ignore[union-attr]
+        )
+        source = _source(graph, walk.layout)
         self.sources.append(source)
-        inner = 1 if layout.rank == 1 else nest.extents[-1]
         self.add(
             Kernel(
                 compiler.compile_source(source, hint=POINTWISE),
-                loops.words(nest, layout),
+                walk.words,
                 list(enumerate(places)),
-                loops.units(nest, layout),
-                max(1, GRAIN // inner // max(1, len(graph.eqns) // 4)),
-                label,
-                math.prod(shape) * len(graph.eqns),
+                walk.extent,
+                max(1, GRAIN // walk.inner // max(1, len(graph.eqns) // 4)),
+                what,
             )
         )
 
@@ -230,3 +229,12 @@ class Plan:
         outs = sum(math.prod(b.shape) * b.dtype.itemsize for b in self.buffers if b.kind == "out")
         lines.append(f"memory: {outs} bytes of results, an arena of {self.arena} bytes")
         return lines
+
+
+def _source(graph: Graph, layout: loops.Layout) -> str:
+    """The source of a pointwise graph, which is generated once for all sizes."""
+    key = (scalar.structure(graph), layout)
+    found = _sources.get(key)
+    if found is None:
+        found = _sources[key] = pointwise_source(graph, layout)
+    return found

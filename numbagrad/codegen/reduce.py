@@ -7,6 +7,7 @@ on the number of threads, since a row is never divided between two.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -46,6 +47,7 @@ def supported(r: Reduction, d: np.dtype[Any]) -> bool:
     return d in (np.float32, np.float64) or (r.adds and d.kind in "iu" and d.itemsize == 8)
 
 
+@functools.lru_cache(loops.REMEMBERED)
 def plan(
     r: Reduction, shape: tuple[int, ...], strides: tuple[int, ...], dim: tuple[int, ...],
     d: np.dtype[Any],
@@ -101,14 +103,19 @@ def _decode(target: str, index: str, extents: int, extent_word: int, stride_word
 
 def _rows(r: Reduction, outer: loops.Loops, inner: loops.Loops, d: np.dtype[Any]) -> Plan:
     """One result per unit; the innermost reduced dimension is the vector loop."""
-    ko, ki = len(outer.extents), len(inner.extents)
     words = [0, 0, inner.extents[-1], inner.strides[0][-1], math.prod(inner.extents[:-1])]
-    first = len(words)
     words += [*outer.extents, *outer.strides[0], *outer.strides[1]]
-    second = len(words)
     words += [*inner.extents[:-1], *inner.strides[0][:-1]]
-    combine = r.combine
     dense = inner.strides[0][-1] == d.itemsize
+    source = _rows_source(r, d, len(outer.extents), len(inner.extents), dense)
+    return Plan(source, words, math.prod(outer.extents), math.prod(inner.extents), False)
+
+
+@functools.cache
+def _rows_source(r: Reduction, d: np.dtype[Any], ko: int, ki: int, dense: bool) -> str:
+    first = 5
+    second = first + 3 * ko
+    combine = r.combine
     at = "k" if dense else "k * s"
     floating_sum = r.adds and d.kind == "f"
     start = scalar.constant(r.start, d)
@@ -141,18 +148,25 @@ def _rows(r: Reduction, outer: loops.Loops, inner: loops.Loops, d: np.dtype[Any]
     else:
         body += ["        for k in range(n):", f"            total = {combine}(total, p[{at}])"]
     body.append(f"    at_{d.name}(table[1] + b)[0] = total")
-    source = "\n".join([*_header(r, d), *("    " + x for x in body)]) + "\n"
-    return Plan(source, words, math.prod(outer.extents), math.prod(inner.extents), False)
+    return "\n".join([*_header(r, d), *("    " + x for x in body)]) + "\n"
 
 
 def _columns(r: Reduction, outer: loops.Loops, inner: loops.Loops, d: np.dtype[Any]) -> Plan:
     """Rows are added up into the result; the innermost kept dimension is the vector loop."""
-    ko, ki = len(outer.extents), len(inner.extents)
     words = [0, 0, 0, outer.extents[-1], math.prod(inner.extents)]
-    first = len(words)
     words += [*outer.extents[:-1], *outer.strides[0][:-1], *outer.strides[1][:-1]]
-    second = len(words)
     words += [*inner.extents, *inner.strides[0]]
+    one = len(outer.extents) == 1
+    extent = outer.extents[-1] if one else math.prod(outer.extents[:-1])
+    work = math.prod(inner.extents) * (1 if one else outer.extents[-1])
+    source = _columns_source(r, d, len(outer.extents), len(inner.extents))
+    return Plan(source, words, extent, work, True)
+
+
+@functools.cache
+def _columns_source(r: Reduction, d: np.dtype[Any], ko: int, ki: int) -> str:
+    first = 5
+    second = first + 3 * (ko - 1)
     combine = r.combine
     one = ko == 1
     size = d.itemsize
@@ -185,7 +199,4 @@ def _columns(r: Reduction, outer: loops.Loops, inner: loops.Loops, d: np.dtype[A
         "            for k in range(n):",
         f"                y[k] = {plus}",
     ]
-    source = "\n".join([*_header(r, d), *("    " + x for x in body)]) + "\n"
-    extent = outer.extents[-1] if one else math.prod(outer.extents[:-1])
-    work = math.prod(inner.extents) * (1 if one else outer.extents[-1])
-    return Plan(source, words, extent, work, True)
+    return "\n".join([*_header(r, d), *("    " + x for x in body)]) + "\n"

@@ -14,6 +14,7 @@ from ..kernels.names import VECMATH
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _OTHERS = tuple(np.dtype(d) for d in ("i1", "i2", "i4", "i8", "u1", "?"))
+_NUMBERS = (float, int, bool)
 _PYTHON = ("abs",)  # functions in expressions that are Python's own
 _NEEDS_FLOAT = (ast.Call, ast.Div, ast.FloorDiv, ast.LShift, ast.RShift, ast.Pow)
 
@@ -56,7 +57,18 @@ def supported(e: Eqn) -> bool:
 def _compute(e: Eqn) -> np.dtype[Any]:
     """The dtype in which an equation is computed."""
     rule = e.op.dtype_rule
-    return e.inputs[0].dtype if rule is None else rule.resolve(e.inputs)[0]  # type: ignore[union-attr]
+    first: Any = e.inputs[0]
+    if rule is None:
+        return first.dtype
+    # One floating dtype throughout is the common case and needs no rule.
+    d = getattr(first, "dtype", None)
+    if d in _FLOATS and not rule.condition:
+        for a in e.inputs:
+            if (a.dtype is not d) if a.__class__ is Var else (a.__class__ not in _NUMBERS):  # type: ignore[union-attr]
+                break
+        else:
+            return d  # type: ignore[return-value]
+    return rule.resolve(e.inputs)[0]
 
 
 @functools.cache  # planning a new size asks again for each equation
@@ -101,6 +113,25 @@ class _Names(ast.NodeTransformer):
             name = f"{name}_f{self.compute.itemsize * 8}"
             self.used.add(name)
         return ast.Call(ast.Name(name), [self.visit(a) for a in node.args], [])
+
+
+def structure(graph: Graph) -> Any:
+    """What the code of a pointwise graph depends on: equal for graphs of other shapes."""
+    number: dict[Any, int] = {}
+    for v in graph.inputs:
+        number[v] = len(number)
+    eqns = []
+    for e in graph.eqns:
+        reads = [number[a] if a.__class__ is Var else (a.__class__, repr(a)) for a in e.inputs]
+        out = e.outputs[0]
+        number[out] = len(number)
+        # The dtypes of the operands as they are: numbers and 0-d tensors promote differently.
+        eqns.append((e.op.name, _compute(e), out.dtype, *reads))
+    return (
+        tuple([v.dtype for v in graph.inputs]),
+        tuple(eqns),
+        tuple([number[a] for a in graph.outputs]),
+    )
 
 
 def lines(

@@ -84,6 +84,12 @@ def _letters() -> Iterator[str]:
             yield name
 
 
+def show_op(e: Eqn) -> str:
+    """``sum[dim=(1,), keepdim=False]``: the op of an equation with its parameters."""
+    params = ", ".join(f"{k}={_parameter(v)}" for k, v in e.params.items())
+    return f"{e.op.name}[{params}]" if params else e.op.name
+
+
 def _parameter(value: Any) -> str:
     return value.name if isinstance(value, np.dtype) else repr(value)
 
@@ -110,9 +116,7 @@ def _lines(graph: Graph) -> Iterator[str]:
                 yield from equations(e.params["graph"].eqns, indent + "  ")
                 yield f"{indent}}}"
                 continue
-            params = ", ".join(f"{k}={_parameter(v)}" for k, v in e.params.items())
-            name = f"{e.op.name}[{params}]" if params else e.op.name
-            yield f"{indent}{typed(e.outputs)} = {name} {inputs}"
+            yield f"{indent}{typed(e.outputs)} = {show_op(e)} {inputs}"
 
     yield f"graph({typed(graph.inputs)}) {{"
     for v, array in graph.consts.items():

@@ -33,12 +33,12 @@ def cse(graph: Graph) -> Graph:
         return renamed.get(a, a) if isinstance(a, Var) else a
 
     for e in graph.eqns:
-        inputs = tuple(current(a) for a in e.inputs)
-        key = (e.op.name, tuple(map(_atom_key, inputs)), _hashable(e.params))
+        inputs = tuple([current(a) for a in e.inputs]) if renamed else e.inputs
+        key = (e.op.name, *map(_atom_key, inputs), _hashable(e.params) if e.params else ())
         same = known.get(key)
         if same is None:
             known[key] = e.outputs
-            eqns.append(replace(e, inputs=inputs))
+            eqns.append(e if inputs is e.inputs else replace(e, inputs=inputs))
         else:
             renamed.update(zip(e.outputs, same, strict=True))
     return replace(graph, eqns=tuple(eqns), outputs=tuple(current(a) for a in graph.outputs))

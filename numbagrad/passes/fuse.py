@@ -16,59 +16,70 @@ from ..ir.graph import FUSED, Eqn, Graph, Var
 _OPERANDS = 24  # inputs and outputs of a kernel: more spill address registers
 
 
-def _levels(graph: Graph, pointwise: list[bool]) -> list[int]:
-    """As early as possible, then pointwise equations as late as their readers allow: a value is
-    computed where it is used instead of being stored for later."""
-    producer = {v: i for i, e in enumerate(graph.eqns) for v in e.outputs}
-
-    def barrier(i: int, j: int) -> int:
-        """1 if equation i cannot run in one loop with its reader j."""
-        e, reader = graph.eqns[i], graph.eqns[j]
-        together = pointwise[i] and pointwise[j] and e.outputs[0].shape == reader.outputs[0].shape
-        return 0 if together else 1
-
-    levels: list[int] = []
-    readers: list[list[int]] = [[] for _ in graph.eqns]
-    for i, e in enumerate(graph.eqns):
-        sources = {producer[a] for a in e.inputs if isinstance(a, Var) and a in producer}
-        for j in sources:
-            readers[j].append(i)
-        # A view of an input is there before anything runs.
-        earliest = -1 if e.op.view else 0
-        levels.append(max((levels[j] + barrier(j, i) for j in sources), default=earliest))
-    for i in reversed(range(len(levels))):
-        if pointwise[i] and readers[i]:
-            levels[i] = max(levels[i], min(levels[j] - barrier(i, j) for j in readers[i]))
-    return levels
-
-
 def fuse(graph: Graph) -> Graph:
     """Replace groups of pointwise equations by one equation each, in an order that fits."""
     pointwise = [supported(e) for e in graph.eqns]
-    levels = _levels(graph, pointwise)
+    producer: dict[Any, int] = {}
+    sources: list[set[int]] = []  # the equations whose results each one reads
+    readers: list[list[int]] = [[] for _ in graph.eqns]
+    for i, e in enumerate(graph.eqns):
+        read = {producer[a] for a in e.inputs if a in producer}
+        for j in read:
+            readers[j].append(i)
+        sources.append(read)
+        for v in e.outputs:
+            producer[v] = i
+    levels = _levels(graph, pointwise, sources, readers)
     groups: dict[Any, list[int]] = {}
     for i, e in enumerate(graph.eqns):
         key = (levels[i], e.outputs[0].shape) if pointwise[i] else (levels[i], i)
         groups.setdefault(key, []).append(i)
-    read_by: dict[Var, set[int]] = {}
-    for i, e in enumerate(graph.eqns):
-        for a in e.inputs:
-            if isinstance(a, Var):
-                read_by.setdefault(a, set()).add(i)
     results = {a for a in graph.outputs if isinstance(a, Var)}
     eqns: list[Eqn] = []
-    for key in sorted(groups, key=lambda k: k[0]):
+    for key in sorted(groups, key=_level):
         members = groups[key]
         if not pointwise[members[0]]:
             eqns.append(graph.eqns[members[0]])
             continue
         for part in _parts(graph, members):
-            eqns.append(_fused(graph, part, read_by, results))
+            eqns.append(_fused(graph, part, readers, results))
     return replace(graph, eqns=tuple(eqns))
+
+
+def _level(key: tuple[int, Any]) -> int:
+    return key[0]
+
+
+def _levels(
+    graph: Graph, pointwise: list[bool], sources: list[set[int]], readers: list[list[int]]
+) -> list[int]:
+    """As early as possible, then pointwise equations as late as their readers allow: a value is
+    computed where it is used instead of being stored for later."""
+    shapes = [e.outputs[0].shape if p else None for e, p in zip(graph.eqns, pointwise, strict=True)]
+
+    def barrier(i: int, j: int) -> int:
+        """1 if equation i cannot run in one loop with its reader j."""
+        shape = shapes[i]
+        return 0 if shape is not None and shape == shapes[j] else 1
+
+    levels: list[int] = []
+    for i, read in enumerate(sources):
+        # A view of an input is there before anything runs.
+        level = -1 if graph.eqns[i].op.view else 0
+        for k, j in enumerate(read):
+            earliest = levels[j] + barrier(j, i)
+            level = earliest if k == 0 else max(level, earliest)
+        levels.append(level)
+    for i in reversed(range(len(levels))):
+        if pointwise[i] and readers[i]:
+            levels[i] = max(levels[i], min([levels[j] - barrier(i, j) for j in readers[i]]))
+    return levels
 
 
 def _parts(graph: Graph, members: list[int]) -> list[list[int]]:
     """A group as kernels: connected equations together, none with too many operands."""
+    if len(members) == 1:
+        return [members]
     root = {i: i for i in members}
 
     def find(i: int) -> int:
@@ -89,6 +100,11 @@ def _parts(graph: Graph, members: list[int]) -> list[list[int]]:
         by_root.setdefault(find(i), []).append(i)
     parts: list[list[int]] = []
     for connected in by_root.values():
+        touched = {a for i in connected for a in graph.eqns[i].inputs if isinstance(a, Var)}
+        touched.update(v for i in connected for v in graph.eqns[i].outputs)
+        if len(touched) <= _OPERANDS:
+            parts.append(connected)
+            continue
         part: list[int] = []
         operands: set[Var] = set()
         for i in connected:
@@ -104,17 +120,14 @@ def _parts(graph: Graph, members: list[int]) -> list[list[int]]:
     return parts
 
 
-def _fused(graph: Graph, part: list[int], read_by: dict[Var, set[int]], results: set[Var]) -> Eqn:
-    eqns = tuple(graph.eqns[i] for i in part)
+def _fused(graph: Graph, part: list[int], readers: list[list[int]], results: set[Var]) -> Eqn:
+    eqns = tuple([graph.eqns[i] for i in part])
     inside = set(part)
-    computed = {v for e in eqns for v in e.outputs}
-    inputs = tuple(
-        dict.fromkeys(a for e in eqns for a in e.inputs if isinstance(a, Var) and a not in computed)
-    )
-    outputs = tuple(
-        v
-        for e in eqns
-        for v in e.outputs
-        if v in results or any(i not in inside for i in read_by.get(v, ()))
-    )
+    computed = {e.outputs[0] for e in eqns}
+    reads = [a for e in eqns for a in e.inputs if isinstance(a, Var) and a not in computed]
+    inputs = tuple(dict.fromkeys(reads))
+    outputs = tuple([
+        e.outputs[0] for i, e in zip(part, eqns, strict=True)
+        if e.outputs[0] in results or not inside.issuperset(readers[i])
+    ])  # fmt: skip
     return Eqn(FUSED, inputs, {"graph": Graph(inputs, eqns, outputs)}, outputs)

@@ -11,6 +11,8 @@ from ..ir.trace import trace
 
 def lower(graph: Graph) -> Graph:
     """Replace each equation whose op has a `lower` rule by what the rule computes."""
+    if all(e.op.lower is None for e in graph.eqns):
+        return graph
     renamed: dict[Var, Atom] = {}
     eqns: list[Eqn] = []
     consts = dict(graph.consts)
@@ -19,7 +21,8 @@ def lower(graph: Graph) -> Graph:
         return renamed.get(a, a) if isinstance(a, Var) else a
 
     for e in graph.eqns:
-        e = replace(e, inputs=tuple(current(a) for a in e.inputs))
+        if renamed:
+            e = replace(e, inputs=tuple(current(a) for a in e.inputs))
         if e.op.lower is None:
             eqns.append(e)
             continue

@@ -30,7 +30,8 @@ def simplify(graph: Graph) -> Graph:
         return renamed.get(a, a) if isinstance(a, Var) else a
 
     for e in graph.eqns:
-        e = replace(e, inputs=tuple(current(a) for a in e.inputs))
+        if renamed:
+            e = replace(e, inputs=tuple(current(a) for a in e.inputs))
         value = _folded(e, consts)
         if value is not None:
             out = e.outputs[0]
@@ -100,12 +101,11 @@ def _number(a: Array) -> Atom | None:
 def _folded(e: Eqn, consts: dict[Var, Array]) -> Array | None:
     """The value of an equation that reads nothing but constants."""
     op = e.op
+    if any(a not in consts for a in e.inputs if isinstance(a, Var)):
+        return None
     if (op.pointwise is None and not op.view) or len(e.outputs) != 1:
         return None
-    variables = [a for a in e.inputs if isinstance(a, Var)]
-    if any(a not in consts for a in variables):
-        return None
-    arrays = [consts[a] for a in variables]
+    arrays = [consts[a] for a in e.inputs if isinstance(a, Var)]
     out = e.outputs[0]
     uniform = all(_number(a) is not None for a in arrays)
     if op.view:
@@ -135,7 +135,7 @@ def _uniform(e: Eqn, known: dict[Var, Atom]) -> Atom | None:
     x = e.inputs[0] if e.inputs else None
     if op.view and isinstance(x, Var) and x.dtype == out.dtype:
         return known.get(x)
-    if op.pointwise is None or not all(a in known for a in e.inputs if isinstance(a, Var)):
+    if op.pointwise is None or any(a not in known for a in e.inputs if isinstance(a, Var)):
         return None
     ones = [
         np.full((1,) * a.ndim, known[a], a.dtype) if isinstance(a, Var) else a for a in e.inputs

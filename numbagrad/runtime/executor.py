@@ -79,17 +79,12 @@ class Program:
         ValueError: a step, binding or guard does not fit the table or the arguments.
     """
 
-    __slots__ = ("__weakref__", "_guarded", "_plain", "guards", "nargs", "run", "try_run")
+    __slots__ = ("__weakref__", "_parts", "_plain", "_try_run", "guards", "nargs", "run")
 
     run: Callable[[Args], None]
     """Run all steps on a tuple of `nargs` arrays of type `numpy.ndarray` itself.
 
     Raises TypeError for anything else, and MemoryError."""
-
-    try_run: Callable[[Args], bool]
-    """Run the steps if every argument fits its guard, else do nothing and return False.
-
-    Raises like `run` if the arguments are no tuple of `nargs` arrays."""
 
     def __init__(
         self,
@@ -101,28 +96,32 @@ class Program:
         guards: Sequence[Guard | None] | None = None,
         release_gil: bool | None = None,
     ) -> None:
-        checked = [Step(*step) for step in steps]
-        bound = [Binding(*binding) for binding in bindings]
-        words = np.asarray(table, dtype=np.int64).ravel()
-        _check(checked, words.size, bound, nargs, guards)
+        checked = [s if isinstance(s, Step) else Step(*s) for s in steps]
+        bound = [b if isinstance(b, Binding) else Binding(*b) for b in bindings]
+        words = list(table)
+        _check(checked, len(words), bound, nargs, guards)
         if release_gil is None:
             release_gil = sum(step.extent / max(step.grain, 1) for step in checked) > 1
         self.nargs = nargs
         self.guards = None if guards is None else tuple(guards)
-        self._plain = _block(checked, words, bound, nargs, None, release_gil)
-        self._guarded = (
-            None
-            if self.guards is None
-            else _block(checked, words, bound, nargs, self.guards, release_gil)
-        )
-        if LAYOUT is not None:
-            self.run = _native_function(self._plain)
-            self.try_run = (
-                _without_guards if self._guarded is None else _native_function(self._guarded)
-            )
-        else:
-            self.run = self._run_checked
-            self.try_run = self._try_run_checked
+        self._parts = (checked, words, bound, release_gil)
+        self._try_run: Callable[[Args], bool] | None = None
+        self._plain = _block(*self._parts, nargs, None)
+        self.run = self._run_checked if LAYOUT is None else _native_function(self._plain)
+
+    @property
+    def try_run(self) -> Callable[[Args], bool]:
+        """Run the steps if every argument fits its guard, else do nothing and return False.
+
+        Raises like `run` if the arguments are no tuple of `nargs` arrays.
+        """
+        if self._try_run is None:  # most programs are made for one call of one size
+            if LAYOUT is None:
+                return self._try_run_checked
+            if self.guards is None:
+                return _without_guards
+            self._try_run = _native_function(_block(*self._parts, self.nargs, self.guards))
+        return self._try_run
 
     def __call__(self, args: Args) -> None:
         """Run the program; `run` does the same with one Python step less."""
@@ -178,28 +177,32 @@ def _check(
 
 def _block(
     steps: list[Step],
-    words: np.ndarray,
+    words: list[int],
     bindings: list[Binding],
+    release_gil: bool,
     nargs: int,
     guards: Sequence[Guard | None] | None,
-    release_gil: bool,
 ) -> np.ndarray:
     """Lay the program out in one array, which the function object then owns."""
-    step_words = [w for s in steps for w in (s.kernel, 8 * s.offset, s.extent, s.grain)]
-    binding_words = [w for b in bindings for w in b]
-    guard_words = [] if guards is None else [w for g in guards for w in _guard_words(g)]
-    parts = (step_words, words, binding_words, guard_words)
-    starts = np.cumsum([at.PROGRAM_HEADER, *(len(part) for part in parts)])
-    block = np.zeros(starts[-1], dtype=np.int64)
-    base = block.ctypes.data
-    for start, part in zip(starts, parts):
-        block[start : start + len(part)] = part
+    content = [0] * at.PROGRAM_HEADER
+    for s in steps:
+        content += (s.kernel, 8 * s.offset, s.extent, s.grain)
+    first_word = len(content)
+    content += words
+    first_binding = len(content)
+    for b in bindings:
+        content += b
+    first_guard = len(content)
+    for g in guards or ():
+        content += _guard_words(g)
+    block = np.array(content, dtype=np.int64)
+    base = block.__array_interface__["data"][0]
     block[at.P_STATE] = threads.state().ctypes.data
     block[at.P_NARGS] = nargs
-    block[at.P_STEPS], block[at.P_NSTEPS] = base + 8 * starts[0], len(steps)
-    block[at.P_WORDS], block[at.P_NWORDS] = base + 8 * starts[1], words.size
-    block[at.P_BINDINGS], block[at.P_NBINDINGS] = base + 8 * starts[2], len(bindings)
-    block[at.P_GUARDS] = 0 if guards is None else base + 8 * starts[3]
+    block[at.P_STEPS], block[at.P_NSTEPS] = base + 8 * at.PROGRAM_HEADER, len(steps)
+    block[at.P_WORDS], block[at.P_NWORDS] = base + 8 * first_word, len(words)
+    block[at.P_BINDINGS], block[at.P_NBINDINGS] = base + 8 * first_binding, len(bindings)
+    block[at.P_GUARDS] = 0 if guards is None else base + 8 * first_guard
     block[at.P_RELEASE] = release_gil
     block.flags.writeable = False
     return block
