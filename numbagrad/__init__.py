@@ -59,6 +59,7 @@ _LAZY = {
     "compile": "compiled",
     "utils": "utils",
     "vmap": "func",
+    "numba_function": "numba_functions",
     "get_num_threads": "runtime.threads",
     "set_num_threads": "runtime.threads",
 }

@@ -44,6 +44,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "replay",
         "compiled",
         "extend",
+        "numba_functions",
         "autograd.forward_ad",
         "autograd.functional",
     ),

@@ -22,7 +22,7 @@ def vjp_graph(op: Any, saved_for: int, mask: int, dtypes: Sequence[np.dtype[Any]
     def rules(g: Any, *saved: Any) -> list[Any]:
         named = {"g": g}
         for (is_output, i), value in zip(op.residuals(saved_for), saved, strict=True):
-            named["out" if is_output else op.inputs[i]] = value
+            named[(op.outputs if is_output else op.inputs)[i]] = value
         return [
             rule(*[named[n] for n in op._wants[i]])
             for i, rule in enumerate(op.rules)

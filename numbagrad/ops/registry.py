@@ -100,6 +100,8 @@ class Op:
     flops: Callable[..., int] | None = None
     #: Dtype kinds that the op takes, in NumPy's letters.
     kinds: str = "biufc"
+    #: Names under which rules read the outputs.
+    outputs: tuple[str, ...] = ("out",)
     #: Names under which users find it (function, method, in-place form) and Python's operators.
     public: tuple[str, ...] = ()
     operators: tuple[str, str, str] | None = None
@@ -113,8 +115,6 @@ class Op:
     )
 
     def __post_init__(self) -> None:
-        if self.name in REGISTRY:
-            raise ValueError(f"op {self.name!r} is declared twice; give the new one another name")
         camel = "".join(w[:1].upper() + w[1:] for w in self.name.split("_"))
         self.node_class = type(f"{camel}Backward0", (OpNode,), {"__slots__": (), "op": self})
         rules = self.rules
@@ -128,7 +128,6 @@ class Op:
             self.differentiable_mask = sum(1 << i for i, r in enumerate(rules or ()) if r)
         self.array_rules = self.array_rules or self.expr is not None
         self.pointwise = self.pointwise or self.expr
-        REGISTRY[self.name] = self
 
     def __call__(self, *args: Any, **params: Any) -> Any:
         if args[0].__class__ is _ndarray:  # in a rule that runs on arrays
@@ -160,8 +159,7 @@ class Op:
         if found is None:
             wanted = self.wanted(mask)
             found = tuple((False, i) for i, n in enumerate(self.inputs) if n in wanted)
-            if "out" in wanted:
-                found += ((True, 0),)
+            found += tuple((True, i) for i, n in enumerate(self.outputs) if n in wanted)
             self._residuals[mask] = found
         return found
 
@@ -187,7 +185,7 @@ class Op:
             )
         named: dict[str, Any] = {"g": g, **node.params}
         for (is_output, i), value in zip(self.residuals(node.mask), values, strict=True):
-            named["out" if is_output else self.inputs[i]] = value
+            named[(self.outputs if is_output else self.inputs)[i]] = value
         return tuple(self._apply_rules(node, mask, named))
 
     def array_backward(self, node: OpNode, data: Any, mask: int, quietly: Any) -> Any:
@@ -200,7 +198,7 @@ class Op:
         for (is_output, i), value in zip(self.residuals(node.mask), node.saved_data()):
             if value.__class__ is not _ndarray and value.__class__ not in (float, int, complex):
                 return None
-            named["out" if is_output else self.inputs[i]] = value
+            named[(self.outputs if is_output else self.inputs)[i]] = value
         results = quietly(self._apply_rules, node, mask, named)
         return [r if r is None or r.__class__ is _ndarray else _asarray(r) for r in results]
 
@@ -270,6 +268,18 @@ class Op:
         return [next(found) if mask >> i & 1 else None for i in range(n)]
 
 
+def registered(op: Op) -> Op:
+    """Add an op to the registry.
+
+    Raises:
+        ValueError: there is one of that name.
+    """
+    if op.name in REGISTRY:
+        raise ValueError(f"op {op.name!r} is declared twice; give the new one another name")
+    REGISTRY[op.name] = op
+    return op
+
+
 def call(*args: Any, **params: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """One sample of an op: ``call(make(2, 3), dim=(0,))``."""
     return args, params
@@ -310,7 +320,7 @@ def elementwise(
         dtype_rule=dtype,
         **facts,
     )
-    return op
+    return registered(op)
 
 
 def primitive(
@@ -326,4 +336,4 @@ def primitive(
     """Declare an op that is not elementwise."""
     if callable(grad) and len(inputs) == 1 and not inputs[0].startswith("*"):
         grad = (grad,)
-    return Op(name, inputs, evaluate, abstract, grad, doc, **facts)
+    return registered(Op(name, inputs, evaluate, abstract, grad, doc, **facts))
