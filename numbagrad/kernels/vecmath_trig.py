@@ -191,11 +191,9 @@ def _sin_cos(reduced: _Reduced) -> tuple[Lane, Lane]:
     """Sine and cosine of the reduced argument."""
     _, r, low = reduced
     z = r * r
-    cube = r * z
-    half = z * 0.5
-    w = 1.0 - half
-    cosine = z * z * polynomial(z, _COS) + ((1.0 - w) - half)
-    sine = cube * polynomial(z, _SIN)
+    w = fma(z, -0.5, 1.0)
+    cosine = fma(z * z, polynomial(z, _COS), fma(z, -0.5, 1.0 - w))
+    sine = r * z * polynomial(z, _SIN)
     if low is not None:
         sine = fma(low, w, sine)
         cosine = fma(low, -r, cosine)
