@@ -12,7 +12,7 @@ from . import dtypes
 from .modes import thread
 from .ops.elementwise import to_dtype
 from .ops.view import alias, clone, view_scatter
-from .tape import VIEW_OF_FUNCTION, OpNode, record, refresh
+from .tape import OpNode, next_sequence, record, refresh, stale_view_error
 from .tensor import INFERENCE, Tensor, version_counter, wrap
 
 _ndarray = np.ndarray
@@ -29,11 +29,10 @@ def check_mutable(t: Tensor, name: str) -> None:
         )
     if thread.modes.grad and not thread.modes.inference:
         if t._view is not None:
+            refresh(t)
             if t._requires_grad:
                 check_view_creation(t, name)
-            refresh(t)
-            base = t._view.base
-            if base._requires_grad and _is_input(base) and t._view.creation != "detached":
+            if t._requires_grad and _is_input(t._view.base) and t._view.creation != "detached":
                 raise RuntimeError(
                     "a view of a leaf Variable that requires grad is being used in an in-place "
                     f"operation ({name}); change it under ng.no_grad(), or clone() the leaf first"
@@ -61,22 +60,8 @@ def _is_input(t: Tensor) -> bool:
 def check_view_creation(t: Tensor, name: str) -> None:
     """Raise if `t` is a view that cannot tell its base about a change that needs a gradient."""
     assert t._view is not None
-    mode = t._view.creation
-    if mode == "multi":
-        raise RuntimeError(
-            f"A tensor is being modified inplace ({name}) that is one of several views which one "
-            "function returned (split, chunk, unbind): such functions do not allow the output "
-            "views to be modified inplace. Change a view made by indexing, or use the "
-            "out-of-place form."
-        )
-    if mode == "function":
-        raise RuntimeError(f"{name}: {VIEW_OF_FUNCTION}")
-    if mode not in ("default", "detached"):
-        raise RuntimeError(
-            f"A view was created in {mode} mode and is being modified inplace with grad mode "
-            f"enabled ({name}). Make the view and the change either both inside the {mode} block, "
-            "if no gradient is to follow, or both outside."
-        )
+    if t._view.creation not in ("default", "detached"):
+        raise stale_view_error(t, name)
 
 
 def keep_original(target: Tensor, value: Tensor, since: int) -> None:
@@ -120,12 +105,54 @@ def check_cast(source: np.dtype[Any], target: np.dtype[Any]) -> None:
         )
 
 
+def in_place(name: str, fn: Callable[..., Tensor], target: Tensor, *args: Any, **kw: Any) -> Tensor:
+    """Compute ``fn(target, *args, **kw)``, then store it in `target`."""
+    check_mutable(target, name)
+    counter = target._counter
+    if counter is not None:
+        for a in args:
+            if isinstance(a, Tensor) and a._counter is counter and a is not target:
+                check_overlap(target, a, name)
+    since = next_sequence()
+    if thread.modes.saved_hooks:
+        value = fn(*snapshots(target, (target, *args)), **kw)
+    else:
+        value = fn(target, *args, **kw)
+    if value._node is not None:
+        keep_original(target, value, since)
+    return _assign(target, value, name, False)
+
+
+def check_overlap(target: Tensor, source: Tensor, name: str) -> None:
+    """Raise if `source` lies partly in the memory of `target`; the very same elements may."""
+    a, b = target._data, source._data
+    if a.__class__ is not _ndarray or b.__class__ is not _ndarray or not a.size or not b.size:
+        return
+    ranges = []
+    for x in (a, b):
+        low, high = np.lib.array_utils.byte_bounds(x)
+        if high - low != x.nbytes:
+            return  # with gaps it may fit between: PyTorch does not look further either
+        ranges.append((low, high))
+    (low, high), (start, stop) = ranges
+    if start < high and low < stop and not (ranges[0] == ranges[1] and a.strides == b.strides):
+        raise RuntimeError(
+            f"unsupported operation: some elements of the input tensor and the written-to tensor "
+            f"refer to a single memory location ({name}). Please clone() the tensor before "
+            "performing the operation."
+        )
+
+
 def assign(target: Tensor, value: Tensor, name: str, *, cast: bool = False) -> Tensor:
     """Store `value` in `target` and let the tape follow: the heart of every in-place op.
 
     `value` has the target's shape. With `cast` any dtype is converted, as ``copy_`` does.
     """
     check_mutable(target, name)
+    return _assign(target, value, name, cast)
+
+
+def _assign(target: Tensor, value: Tensor, name: str, cast: bool) -> Tensor:
     if value._requires_grad and target._view is not None and thread.modes.grad:
         check_view_creation(target, name)
     trace = thread.modes.trace
@@ -157,11 +184,15 @@ def assign(target: Tensor, value: Tensor, name: str, *, cast: bool = False) -> T
             value = clone(value)
             new = value._data
         _store(target, new)
-    counter = target._counter
-    if counter is not INFERENCE:
-        version_counter(target)[0] += 1
+    count_change(target)
     follow(target, value)
     return target
+
+
+def count_change(target: Tensor) -> None:
+    """A change of the storage has taken place: all who saved it can tell."""
+    if target._counter is not INFERENCE:
+        version_counter(target)[0] += 1
 
 
 def _store(target: Tensor, data: Any) -> None:

@@ -7,6 +7,7 @@ from them; what it draws depends on the seed and the offset alone.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Iterator
@@ -514,6 +515,47 @@ def _exponential_(
         raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd}")
     t = _exponential(self._data.shape, d, generator)
     return assign(self, _scaled(t, 1 / lambd, 0), "exponential_")
+
+
+def _real_only(t: Tensor, name: str) -> np.dtype[Any]:
+    d = _real_dtype(t, name)
+    if d.kind != "f":
+        raise NotImplementedError(f'"{name}" not implemented for {t.dtype}: it draws real numbers')
+    return d
+
+
+@method("cauchy_")
+def _cauchy_(
+    self: Tensor, median: float = 0.0, sigma: float = 1.0, *, generator: Generator | None = None
+) -> Tensor:
+    """Fill with numbers of the Cauchy distribution: median + sigma * tan(pi * (u - 1/2))."""
+    d = _real_only(self, "cauchy_")
+    if sigma <= 0:
+        raise RuntimeError(f"cauchy_ expects sigma > 0.0, but found sigma={sigma}")
+    u = _draw(random_uniform, self._data.shape, d, generator)
+    return assign(self, _scaled(E.tan((u - 0.5) * math.pi), sigma, median), "cauchy_")
+
+
+@method("log_normal_")
+def _log_normal_(
+    self: Tensor, mean: float = 1.0, std: float = 2.0, *, generator: Generator | None = None
+) -> Tensor:
+    """Fill with numbers whose logarithms are normal with this mean and standard deviation."""
+    d = _real_only(self, "log_normal_")
+    if std <= 0:
+        raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={std}")
+    t = _draw(random_normal, self._data.shape, d, generator)
+    return assign(self, E.exp(_scaled(t, std, mean)), "log_normal_")
+
+
+@method("geometric_")
+def _geometric_(self: Tensor, p: float, *, generator: Generator | None = None) -> Tensor:
+    """Fill with the numbers of trials up to the first success of probability p."""
+    own = _real_dtype(self, "geometric_")
+    if not 0 < p < 1:
+        raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p}")
+    trials = _exponential(self._data.shape, own if own.kind == "f" else dtypes.F64, generator)
+    return assign(self, E.ceil(trials * (-1 / math.log1p(-p))), "geometric_", cast=True)
 
 
 @method("random_")

@@ -440,12 +440,32 @@ def _metas(args: tuple[Any, ...]) -> list[Meta | None]:
     return [(a._data.shape, a._data.dtype) if isinstance(a, Tensor) else None for a in args]
 
 
-VIEW_OF_FUNCTION = (
-    "a view is being modified inplace, or was through its base, which was created inside a custom "
-    "Function (or because an input was returned as-is): the autograd logic to handle view+inplace "
-    "would override the custom backward associated with the custom Function, leading to incorrect "
-    "gradients. You can fix this by cloning the output of the custom Function."
+_BOTH_INSIDE = (
+    "Make the view and the change either both inside the block, if no gradient is to follow the "
+    "change, or both outside."
 )
+_WHY_NOT = {
+    "multi": "It is one of several views that one function returned (split, chunk, unbind): such "
+    "views may not be modified inplace. Take the part by indexing, or use the out-of-place form.",
+    "function": "It was created inside a custom Function (or because an input was returned as-is), "
+    "whose backward the change would override, leading to incorrect gradients. You can fix this "
+    "by cloning the output of the custom Function.",
+    "no_grad": "It was created in no_grad mode. " + _BOTH_INSIDE,
+    "inference": "It was created in inference mode. " + _BOTH_INSIDE,
+}
+
+
+def stale_view_error(t: Tensor, name: str | None = None) -> RuntimeError:
+    """`t` is a view that cannot follow a change: of its base, or its own by the op `name`."""
+    assert t._view is not None
+    if t._node is not None:
+        subject = f"Output {t._nr} of {t._node.name()} is a view and"
+    else:
+        subject = "A view"
+    what = "its base or another view of its base has been modified inplace"
+    if name is not None:
+        what = f"is being modified inplace by {name}"
+    return RuntimeError(f"{subject} {what} with grad mode enabled. {_WHY_NOT[t._view.creation]}")
 
 
 # -- views ----------------------------------------------------------------------------------------
@@ -453,12 +473,15 @@ VIEW_OF_FUNCTION = (
 
 def make_view(out: Tensor, x: Tensor, op: Any, params: dict[str, Any]) -> None:
     """Declare `out` a view of `x` made by ``op(x, **params)``."""
-    if x._counter is INFERENCE or thread.modes.inference:
-        out._counter = INFERENCE if x._counter is INFERENCE else version_counter(x)
+    if x._counter is INFERENCE:
+        out._counter = INFERENCE
+        if out._data.__class__ is _ndarray:
+            return  # shares the memory, and nobody counts its changes
         creation = "inference"
     else:
         out._counter = version_counter(x)
-        creation = "default" if thread.modes.grad else "no_grad"
+        modes = thread.modes
+        creation = "inference" if modes.inference else "default" if modes.grad else "no_grad"
     if creation != "default" and x._requires_grad:
         out._requires_grad = True  # a leaf, as in PyTorch
     counter = out._counter
@@ -482,27 +505,31 @@ def replay(base: Tensor, chain: Iterable[Any]) -> Tensor:
 def refresh(t: Tensor) -> None:
     """Bring a view up to date after its base was changed in place."""
     view = t._view
-    counter = t._counter
-    if view is None or not counter or view.version == counter[0]:
+    if view is None:
         return
+    counter = t._counter
     base = view.base
-    if view.creation == "function" and thread.modes.grad and t._node is not None:
-        raise RuntimeError(VIEW_OF_FUNCTION)
+    if not counter or view.version == counter[0]:
+        if base._requires_grad and not t._requires_grad and view.creation != "detached":
+            t._requires_grad = True  # the base was told to require grad, which is no change
+        return
+    wanted = base._requires_grad or t._node is not None
+    follows = view.creation in ("default", "detached")
+    if wanted and not follows and thread.modes.grad and not thread.modes.inference:
+        raise stale_view_error(t)
     traced = base._data.__class__ is not _ndarray
     if not traced:
         # The memory is shared: only the tape can be out of date.
-        if not base._requires_grad:
+        if not wanted:
             view.version = counter[0]
             return
-        if view.is_leaf:
-            if thread.modes.grad and not thread.modes.inference:
-                raise RuntimeError(
-                    f"A view was created in {view.creation} mode and its base or another view of "
-                    "its base has been modified inplace: it does not know the gradient. Make the "
-                    "view again after the change, or outside of the block."
-                )
+        if not follows:
             return
     view.version = counter[0]
+    if base._extras is not None and view.reshapes < len(base._extras.reshapes):
+        undo = base._extras.reshapes[view.reshapes :]
+        view.chain = undo[::-1] + view.chain
+        view.reshapes += len(undo)
     grad, thread.modes.grad = thread.modes.grad, True
     try:
         fresh = replay(base, view.chain)

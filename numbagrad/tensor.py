@@ -31,12 +31,14 @@ class Tracer(Protocol):
 class View:
     """How a view came from its base: replaying `chain` on the base gives the view again."""
 
-    __slots__ = ("base", "chain", "creation", "version")
+    __slots__ = ("base", "chain", "creation", "reshapes", "version")
 
     def __init__(self, base: Tensor, chain: tuple[Any, ...], version: int, creation: str) -> None:
         self.base = base
         self.chain = chain
         self.version = version
+        #: How often the base's own shape had been changed in place when `chain` was made.
+        self.reshapes = 0 if base._extras is None else len(base._extras.reshapes)
         #: "default"; "no_grad" or "inference" after the mode; "multi": one of several results;
         #: "detached": by `detach` in a compiled function; "function": given out by a Function.
         self.creation = creation
@@ -50,13 +52,15 @@ class View:
 class Extras:
     """The rarely used state of a tensor, allocated when first wanted."""
 
-    __slots__ = ("accumulator", "hooks", "post_accumulate_hooks", "retains_grad")
+    __slots__ = ("accumulator", "hooks", "post_accumulate_hooks", "reshapes", "retains_grad")
 
     def __init__(self) -> None:
         self.accumulator: Any = None  # weak reference to the AccumulateGrad node
         self.hooks: dict[int, Callable[..., Any]] | None = None
         self.post_accumulate_hooks: dict[int, Callable[..., Any]] | None = None
         self.retains_grad = False
+        #: The (view op, parameters) that undoes each change of the shape in place (``t_``).
+        self.reshapes: tuple[Any, ...] = ()
 
 
 class Tensor:
@@ -90,6 +94,7 @@ class Tensor:
     if TYPE_CHECKING:
         # Methods are attached by the ops that implement them.
         requires_grad: bool
+        is_leaf: bool
         grad: Tensor | None
         grad_fn: Any
         data: Tensor
@@ -200,11 +205,6 @@ class Tensor:
         return -1
 
     # -- what autograd knows ----------------------------------------------------------------
-
-    @property
-    def is_leaf(self) -> bool:
-        """True for tensors that the user made and for those that need no gradient."""
-        return self._node is None
 
     @property
     def output_nr(self) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 from .. import dtypes
 from ..modes import thread
 from ..ops.elementwise import fill
+from ..ops.export import public
 from ..ops.view import alias
 from ..tape import Edge, RemovableHandle, gradient_edge, node_hooks, refresh
 from ..tensor import INFERENCE, Tensor, extras, method, wrap
@@ -321,9 +322,20 @@ def _set_requires_grad(self: Tensor, value: bool) -> None:
 
 
 def _get_grad_fn(self: Tensor) -> Any:
+    """Raises a RuntimeError for a view that cannot know its gradient any more."""
     if self._view is not None:
-        refresh(self)
+        modes = thread.modes
+        grad, modes.grad = modes.grad, True
+        try:
+            refresh(self)
+        finally:
+            modes.grad = grad
     return self._node
+
+
+def _is_leaf(self: Tensor) -> bool:
+    """True for tensors that the user made and for those that need no gradient."""
+    return _get_grad_fn(self) is None
 
 
 def _get_grad(self: Tensor) -> Tensor | None:
@@ -374,6 +386,11 @@ def _get_data(self: Tensor) -> Tensor:
 def _set_data(self: Tensor, value: Tensor) -> None:
     if not isinstance(value, Tensor):
         raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
+    if self._requires_grad and value._data.dtype.kind not in "fc":
+        raise RuntimeError(
+            "data set to a tensor that requires gradients must be floating point or complex dtype, "
+            f"got {value.dtype}; detach() the tensor first"
+        )
     if thread.modes.trace is not None and self._data.__class__ is np.ndarray:
         thread.modes.trace.change(self)
     self._data = value._data
@@ -381,13 +398,16 @@ def _set_data(self: Tensor, value: Tensor) -> None:
 
 Tensor.requires_grad = property(_get_requires_grad, _set_requires_grad)  # type: ignore[method-assign]
 Tensor.grad_fn = property(_get_grad_fn)  # type: ignore[method-assign]
+Tensor.is_leaf = property(_is_leaf)  # type: ignore[method-assign]
 Tensor.grad = property(_get_grad, _set_grad, _del_grad)  # type: ignore[method-assign]
 Tensor.data = property(_get_data, _set_data)  # type: ignore[method-assign]
 
 
 @method("requires_grad_")
 def _requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
-    """Set ``requires_grad`` in place."""
+    """Set ``requires_grad`` in place; that of a result can not be taken away."""
+    if requires_grad and self._node is not None:
+        return self
     self.requires_grad = requires_grad  # type: ignore[method-assign]
     return self
 
@@ -411,7 +431,7 @@ def _detach(self: Tensor) -> Tensor:
     return t
 
 
-@method("detach_")
+@public("detach_")
 def _detach_(self: Tensor) -> Tensor:
     """Forget the history, in place."""
     if self._view is not None:

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from ..inplace import assign
+from ..inplace import assign, check_mutable
 from ..modes import Modes, thread
 from ..ops.elementwise import add, to_dtype
 from ..ops.reduction import sum_to
 from ..tape import AccumulateGrad, Edge, Hooks, Node, OpNode, next_sequence
-from ..tensor import Tensor, wrap
+from ..tensor import INFERENCE, Tensor, wrap
 
 _ndarray = np.ndarray
 _accumulating = threading.Lock()
@@ -246,7 +246,7 @@ def _run_node(
         if needed is None or captured is not None:
             buffer = _run_pre_hooks(hooks, buffer)
             g = buffer[0]
-            if g is not None:
+            if g is not None and node.variable._requires_grad:  # type: ignore[attr-defined]
                 fresh = fresh and hooks is None and captured is None
                 accumulate_grad(node.variable, g, fresh)  # type: ignore[attr-defined]
             _run_post_hooks(node, (), buffer)
@@ -350,6 +350,8 @@ def accumulate_grad(leaf: Tensor, g: Tensor, fresh: bool = False) -> None:
         elif trace is not None:
             assign(previous, add(previous, g), "backward")
         elif previous._data.__class__ is np.ndarray and g._data.__class__ is np.ndarray:
+            if previous._counter is INFERENCE:
+                check_mutable(previous, "backward")
             thread.modes.quietly(np.add, previous._data, g._data, previous._data)
             if previous._counter:
                 previous._counter[0] += 1

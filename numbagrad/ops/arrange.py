@@ -254,8 +254,22 @@ for _name in ("diagonal", "expand", "permute", "select", "split", "split_with_si
               "t", "transpose", "unbind", "unsqueeze", "view"):  # fmt: skip
     _publish_copy(_name)
 
+
+def _publish_unsafe(name: str) -> None:
+    split = getattr(Tensor, name)
+
+    def parts(input: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
+        found = split(check_tensor(f"unsafe_{name}", input), *args, **kwargs)
+        for part in found:  # each may be changed, and the others do not hear of it
+            part._view = part._counter = None
+        return found
+
+    parts.__doc__ = f"The parts of `{name}`, declared to share no memory, which is up to the user."
+    public(f"unsafe_{name}")(parts)
+
+
 for _name in ("chunk", "split", "split_with_sizes"):
-    public(f"unsafe_{_name}")(getattr(Tensor, _name))
+    _publish_unsafe(_name)
 
 
 # -- products of sets -----------------------------------------------------------------------------

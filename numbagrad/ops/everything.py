@@ -13,6 +13,7 @@ from . import (
     scatter,
     shape,
     sorting,
+    storage,
 )
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "scatter",
     "shape",
     "sorting",
+    "storage",
 ]

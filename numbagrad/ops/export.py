@@ -11,9 +11,7 @@ import numpy as np
 
 from ..dispatch import bind
 from ..eager import accepted
-from ..inplace import assign, assign_out, keep_original, snapshots
-from ..modes import thread
-from ..tape import next_sequence
+from ..inplace import assign_out, in_place
 from ..tensor import Tensor
 from .registry import REGISTRY, Op
 
@@ -89,19 +87,20 @@ def publish(name: str, fn: Callable[..., Any], *, methods: tuple[str, ...] = ())
 def inplace_form(name: str, fn: Callable[..., Any]) -> Callable[..., Tensor]:
     """``x.name_(...)``: compute, then store in x."""
 
-    def in_place(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        since = next_sequence()
-        if thread.modes.saved_hooks:
-            result = fn(*snapshots(self, (self, *args)), **kwargs)
-        else:
-            result = fn(self, *args, **kwargs)
-        if result._node is not None:
-            keep_original(self, result, since)
-        return assign(self, result, f"{name}_")
+    own = f"{name}_"
 
-    in_place.__name__ = in_place.__qualname__ = f"{name}_"
-    in_place.__doc__ = f"In-place form of :func:`{name}`."
-    return in_place
+    def form(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return in_place(own, fn, self, *args, **kwargs)
+
+    form.__name__ = form.__qualname__ = own
+    form.__doc__ = f"In-place form of :func:`{name}`."
+    return form
+
+
+def publish_inplace(name: str, fn: Callable[..., Any]) -> None:
+    """``x.name_(...)`` and ``ng.name_(x, ...)``."""
+    form = inplace_form(name, fn)
+    publish(f"{name}_", form, methods=(f"{name}_",))
 
 
 def public(
@@ -125,7 +124,7 @@ def public(
         for n in (own, *aliases):
             publish(n, visible, methods=(n,) if method else ())
             if inplace:
-                setattr(Tensor, f"{n}_", inplace_form(n, fn))
+                publish_inplace(n, fn)
         return fn
 
     return decorate
@@ -153,7 +152,7 @@ def publish_op(op: Op) -> None:
     fn.__module__ = "numbagrad"
     for n in op.public:
         publish(n, fn, methods=(n,))
-        setattr(Tensor, f"{n}_", inplace_form(n, fn))
+        publish_inplace(n, fn)
     if op.operators:
         publish_operators(op, *op.operators)
 

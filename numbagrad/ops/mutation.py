@@ -7,11 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from ..inplace import assign
-from ..tensor import Tensor, method, wrap
+from ..inplace import assign, check_mutable, check_overlap, count_change
+from ..modes import thread
+from ..tensor import Tensor, extras, method, wrap
 from . import elementwise as E
-from .export import check_tensor, operand, public
+from . import view as V
+from .export import NUMBERS, check_tensor, operand, public
+from .registry import Op
 from .shape import expand, squeeze, t, transpose, unsqueeze
+from .storage import as_strided
 
 
 def _filled(name: str, self: Tensor, value: Any) -> Tensor:
@@ -27,14 +31,15 @@ def _filled(name: str, self: Tensor, value: Any) -> Tensor:
     return expand(value, tuple(self._data.shape))
 
 
-@method("fill_")
-def fill_(self: Tensor, value: Any) -> Tensor:
+@public()
+def fill_(input: Tensor, value: Any) -> Tensor:
     """Store a number (or 0-d tensor) in every element.
 
     Raises:
         RuntimeError: the dtype cannot hold the number, such as NaN in an int tensor.
     """
-    return assign(self, _filled("fill_", self, value), "fill_")
+    check_tensor("fill_", input)
+    return assign(input, _filled("fill_", input, value), "fill_")
 
 
 @public(method=False)
@@ -44,16 +49,26 @@ def fill(input: Tensor, value: Any) -> Tensor:
     return E.fill(input, _filled("fill", input, value))
 
 
-@method("zero_")
-def zero_(self: Tensor) -> Tensor:
+@public()
+def zero_(input: Tensor) -> Tensor:
     """Store zeros."""
-    return fill_(self, 0)
+    return fill_(input, 0)
 
 
 @method("copy_")
-def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
-    """Store the values of `src`, broadcast and converted; gradients flow to `src`."""
-    value = expand(check_tensor("copy_", src, "other"), tuple(self._data.shape))
+def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
+    """Store the values of a tensor or number, broadcast and converted; gradients flow to it.
+
+    Raises:
+        RuntimeError: it does not broadcast to this shape, or lies partly in the same memory.
+    """
+    check_mutable(self, "copy_")
+    if not isinstance(other, Tensor) and isinstance(other, NUMBERS):
+        other = E.number_like(self, other)
+    source = check_tensor("copy_", other, "other")
+    if source._counter is self._counter and source is not self and self._counter is not None:
+        check_overlap(self, source, "copy_")
+    value = expand(source, tuple(self._data.shape))
     if value._data is self._data:
         return self
     return assign(self, value, "copy_", cast=True)
@@ -77,32 +92,40 @@ def _reshaping(name: str, view: Callable[..., Tensor]) -> None:
     """``x.t_()`` and the like: the tensor itself becomes the view of its storage."""
 
     def in_place(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return _become(self, view(self, *args, **kwargs), f"{name}_")
+        check_mutable(self, f"{name}_")
+        return _become(self, view(self, *args, **kwargs))
 
     in_place.__doc__ = f"In-place form of :func:`{name}`: the tensor itself gets the new shape."
     method(f"{name}_")(in_place)
 
 
-def _become(self: Tensor, new: Tensor, name: str) -> Tensor:
-    if self._requires_grad and self._node is None:
-        raise RuntimeError(
-            f"a leaf Variable that requires grad is being used in an in-place operation ({name}); "
-            "use the out-of-place form"
-        )
-    self._data, self._node, self._nr = new._data, new._node, new._nr
-    self._requires_grad = new._requires_grad
+def _become(self: Tensor, new: Tensor) -> Tensor:
+    """`self` takes over what `new`, a view of it, is."""
     if self._view is not None:
         self._view = new._view
-    self._counter = new._counter
-    if self._counter:
-        self._counter[0] += 1
-        if self._view is not None:
-            self._view.version = self._counter[0]
+    elif new._view is not None:
+        own = extras(self)
+        own.reshapes += tuple(_undo(self, step) for step in new._view.chain)
+    self._data = new._data
+    if thread.modes.grad and not thread.modes.inference:
+        self._node, self._nr, self._requires_grad = new._node, new._nr, new._requires_grad
+    count_change(self)
+    if self._view is not None and self._counter:
+        self._view.version = self._counter[0]
     return self
+
+
+def _undo(x: Tensor, step: tuple[Op, dict[str, Any]]) -> tuple[Op, dict[str, Any]]:
+    """The view op that gives `x` back from what one `step` makes of it."""
+    op, params = step
+    if op is V.permute:
+        dims = params["dims"]
+        return op, {"dims": tuple(sorted(range(len(dims)), key=dims.__getitem__))}
+    return V.view, {"shape": tuple(x._data.shape)}
 
 
 for _name, _view in {
     "t": t, "transpose": transpose, "swapaxes": transpose, "swapdims": transpose,
-    "squeeze": squeeze, "unsqueeze": unsqueeze,
+    "squeeze": squeeze, "unsqueeze": unsqueeze, "as_strided": as_strided,
 }.items():  # fmt: skip
     _reshaping(_name, _view)

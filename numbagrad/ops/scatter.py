@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from ..tensor import Tensor, method, wrap
+from ..tensor import Tensor, wrap
 from . import elementwise as E
 from . import view as V
 from .export import check_tensor, public
@@ -43,7 +43,7 @@ def _index_tensors(x: Tensor, indices: Any) -> dict[int, Tensor]:
     return result
 
 
-@method("index_put_")
+@public("index_put_")
 def _index_put_(self: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """Store `values` at the places that a tuple of index tensors names, or add them there."""
     return index_put_(self, _index_tensors(self, indices), E.to_dtype(values, self._data.dtype),

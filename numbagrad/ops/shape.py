@@ -163,6 +163,14 @@ def _reversed_dims(self: Tensor) -> Tensor:
     return V.permute(self, dims=tuple(reversed(range(self.ndim))))
 
 
+@public()
+def adjoint(input: Tensor) -> Tensor:
+    """The matrix transposed and conjugated."""
+    x = _matrix_transposed(check_tensor("adjoint", input))
+    return conj(x) if x._data.dtype.kind == "c" else x
+
+
+Tensor.mH = property(adjoint)  # type: ignore[attr-defined]
 Tensor.mT = property(_matrix_transposed)  # type: ignore[method-assign]
 Tensor.mH = property(lambda self: conj(_matrix_transposed(self)))  # type: ignore[method-assign]
 Tensor.T = property(_reversed_dims)  # type: ignore[method-assign]
@@ -449,7 +457,7 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
     else:
         bounds = [0, *ints("tensor_split", tuple(indices_or_sections)), n]
     index = (slice(None),) * d
-    return _multi_view([V.slice_(input, index=(*index, slice(a, b))) for a, b in pairwise(bounds)])
+    return tuple([V.slice_(input, index=(*index, slice(a, b))) for a, b in pairwise(bounds)])
 
 
 @public()
@@ -582,7 +590,9 @@ def repeat(self: Tensor, *sizes: Any, **named: Any) -> Tensor:
     shape = (1,) * (len(counts) - len(shape)) + shape
     spread = V.reshape(self, tuple(x for s in shape for x in (1, s)))
     tiled = V.expand(spread, shape=tuple(x for c, s in zip(counts, shape) for x in (c, s)))
-    return V.reshape(V.clone(tiled), tuple(c * s for c, s in zip(counts, shape)))
+    result = V.reshape(V.clone(tiled), tuple(c * s for c, s in zip(counts, shape)))
+    result._view = None  # nobody else sees the clone
+    return result
 
 
 @public()
@@ -703,14 +713,6 @@ def _stride(self: Tensor, dim: int | None = None) -> Any:
     data = self._data
     strides = tuple(s // data.dtype.itemsize for s in data.strides)
     return strides if dim is None else strides[wrap_dim(dim, len(strides))]
-
-
-@method("storage_offset")
-def _storage_offset(self: Tensor) -> int:
-    """The position of the first element in the storage, in elements."""
-    base = self._view.base if self._view is not None else self
-    gap = self._data.ctypes.data - base._data.ctypes.data
-    return gap // self._data.dtype.itemsize
 
 
 @method("data_ptr")

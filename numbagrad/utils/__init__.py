@@ -1,5 +1,6 @@
 """Helpers for training."""
 
+from ..ops.storage import swap_tensors
 from . import checkpoint
 
-__all__ = ["checkpoint"]
+__all__ = ["checkpoint", "swap_tensors"]

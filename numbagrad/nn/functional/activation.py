@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import math as _math
+from collections.abc import Callable
 from typing import Any
 
+from ...inplace import in_place
 from ...ops import elementwise as E
 from ...ops import nn
 from ...ops.export import check_tensor
 from ...tensor import Tensor
-
-
-def _result(name: str, input: Tensor, result: Tensor, inplace: bool) -> Tensor:
-    if not inplace:
-        return result
-    from ...inplace import assign
-
-    return assign(input, result, f"{name}_")
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -26,8 +20,8 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
     >>> ng.nn.functional.relu(ng.tensor([-1.0, 2.0])).tolist()
     [0.0, 2.0]
     """
-    result = E.relu(input if isinstance(input, Tensor) else check_tensor("relu", input))
-    return _result("relu", input, result, inplace) if inplace else result
+    x = input if isinstance(input, Tensor) else check_tensor("relu", input)
+    return in_place("relu_", E.relu, x) if inplace else E.relu(x)
 
 
 def tanh(input: Tensor) -> Tensor:
@@ -56,24 +50,30 @@ def hardtanh(
     if min_val > max_val:
         raise ValueError(f"min_val cannot be greater than max_val, got {min_val} and {max_val}")
     x = check_tensor("hardtanh", input)
+    if inplace:
+        return in_place("hardtanh_", hardtanh, x, min_val, max_val)
     if not x.is_floating_point():
         min_val, max_val = int(min_val), int(max_val)
     low = E.where(E.le(x, min_val), min_val, x)
-    return _result("hardtanh", x, E.where(E.ge(x, max_val), max_val, low), inplace)
+    return E.where(E.ge(x, max_val), max_val, low)
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """relu6(x + 3) / 6."""
     x = check_tensor("hardsigmoid", input)
-    return _result("hardsigmoid", x, relu6(x + 3) / 6, inplace)
+    if inplace:
+        return in_place("hardsigmoid_", hardsigmoid, x)
+    return relu6(x + 3) / 6
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """x * relu6(x + 3) / 6."""
     x = check_tensor("hardswish", input)
+    if inplace:
+        return in_place("hardswish_", hardswish, x)
     middle = x * ((x + 3) / 6)
     result = E.where(E.le(x, -3), 0.0, E.where(E.ge(x, 3), x, middle))
-    return _result("hardswish", x, result, inplace)
+    return result
 
 
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
@@ -103,13 +103,28 @@ def tanhshrink(input: Tensor) -> Tensor:
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """x where x > threshold, else value."""
     x = check_tensor("threshold", input)
-    return _result("threshold", x, E.where(E.le(x, threshold), value, x), inplace)
+
+    def limited(t: Tensor) -> Tensor:
+        return E.where(E.le(t, threshold), value, t)
+
+    return in_place("threshold_", limited, x) if inplace else limited(x)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where x > 0, else negative_slope * x."""
     x = check_tensor("leaky_relu", input)
-    return _result("leaky_relu", x, E.where(E.gt(x, 0), x, x * negative_slope), inplace)
+    if inplace:
+        return in_place("leaky_relu_", leaky_relu, x, negative_slope)
+    return E.where(E.gt(x, 0), x, x * negative_slope)
+
+
+def _in_place(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def form(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return fn(input, *args, inplace=True, **kwargs)
+
+    form.__name__ = form.__qualname__ = f"{fn.__name__}_"
+    form.__doc__ = f"In-place form of :func:`{fn.__name__}`."
+    return form
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
@@ -144,7 +159,9 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     [1.0, 0.0]
     """
     x = check_tensor("elu", input)
-    return _result("elu", x, _elu(x, alpha, 1.0, 1.0), inplace)
+    if inplace:
+        return in_place("elu_", elu, x, alpha)
+    return _elu(x, alpha, 1.0, 1.0)
 
 
 def _elu(x: Tensor, alpha: float, scale: float, rate: float) -> Tensor:
@@ -157,7 +174,9 @@ def _elu(x: Tensor, alpha: float, scale: float, rate: float) -> Tensor:
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """elu with the constants that keep mean 0 and variance 1."""
     x = check_tensor("selu", input)
-    return _result("selu", x, _elu(x, 1.6732632423543772, 1.0507009873554805, 1.0), inplace)
+    if inplace:
+        return in_place("selu_", selu, x)
+    return _elu(x, 1.6732632423543772, 1.0507009873554805, 1.0)
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
@@ -169,7 +188,9 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     if alpha == 0:
         raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
     x = check_tensor("celu", input)
-    return _result("celu", x, _elu(x, alpha, 1.0, 1 / alpha), inplace)
+    if inplace:
+        return in_place("celu_", celu, x, alpha)
+    return _elu(x, alpha, 1.0, 1 / alpha)
 
 
 def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
@@ -194,13 +215,17 @@ def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x * sigmoid(x)."""
     x = check_tensor("silu", input)
-    return _result("silu", x, x * E.sigmoid(x), inplace)
+    if inplace:
+        return in_place("silu_", silu, x)
+    return x * E.sigmoid(x)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """x * tanh(softplus(x))."""
     x = check_tensor("mish", input)
-    return _result("mish", x, x * E.tanh(softplus(x)), inplace)
+    if inplace:
+        return in_place("mish_", mish, x)
+    return x * E.tanh(softplus(x))
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
@@ -275,3 +300,8 @@ def _dim(name: str, input: Tensor, dim: int | None) -> int:
         stacklevel=3,
     )
     return 0 if check_tensor(name, input).ndim in (0, 1, 3) else 1
+
+
+celu_, elu_, hardtanh_, leaky_relu_, relu_, selu_, threshold_ = map(
+    _in_place, (celu, elu, hardtanh, leaky_relu, relu, selu, threshold)
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...inplace import assign
+from ...inplace import in_place
 from ...ops import elementwise as E
 from ...ops.export import check_tensor
 from ...random import rand
@@ -34,9 +34,12 @@ def _masked(x: Tensor, shape: tuple[int, ...], p: float, training: bool, inplace
         return x
     # p = 1 keeps nothing: 1 / (1 - p) must not meet a kept element.
     scale = 0.0 if p == 1 else 1 / (1 - p)
-    keep = E.ge(rand(shape), p)
-    result = x * (keep.to(x.dtype) * scale)
-    return assign(x, result, "dropout_") if inplace else result
+
+    def masked(t: Tensor) -> Tensor:
+        keep = E.ge(rand(shape), p)
+        return t * (keep.to(t.dtype) * scale)
+
+    return in_place("dropout_", masked, x) if inplace else masked(x)
 
 
 def _channels(
@@ -71,10 +74,11 @@ def alpha_dropout(
     x = check_tensor("alpha_dropout", input)
     if not training or p == 0:
         return x
+    if inplace:
+        return in_place("alpha_dropout_", alpha_dropout, x, p, training)
     dropped = -1.7580993408473766  # the limit of SELU at minus infinity
     keep = E.ge(rand(tuple(x.shape)), p).to(x.dtype)
     if p == 1:
         return x * 0
     a = ((1 - p) * (1 + p * dropped**2)) ** -0.5
-    result = (x * keep + (1 - keep) * dropped) * a - a * p * dropped
-    return assign(x, result, "alpha_dropout_") if inplace else result
+    return (x * keep + (1 - keep) * dropped) * a - a * p * dropped
