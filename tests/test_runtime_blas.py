@@ -53,10 +53,8 @@ def test_row_strides_and_batch():
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((3, 40, 50)), rng.standard_normal((3, 50, 60))
     c = np.full((3, 40, 64), 7.0)
-    product = blas.gemm(
-        a.dtype, 40, 20, 30, lda=50, ldb=60, ldc=64, batch=3,
-        batch_bytes=(a.strides[0], b.strides[0], c.strides[0]),
-    )  # fmt: skip
+    steps = (a.strides[0], b.strides[0], c.strides[0])
+    product = blas.gemm(a.dtype, 40, 20, 30, lda=50, ldb=60, ldc=64, batch=[(3, steps)])
     program(product).run((a, b, c))
     np.testing.assert_allclose(c[:, :, :20], a[:, :, :30] @ b[:, :30, :20], atol=1e-12)
     assert (c[:, :, 20:] == 7).all()

@@ -14,7 +14,7 @@ import numpy as np
 from ..ir.graph import Eqn, Var
 from ..runtime import blas, compiler
 from ..runtime import layout as at
-from . import reduce
+from . import loops, reduce
 from .parts import put_together
 from .places import Kernel, Place
 from .pointwise import GRAIN
@@ -26,31 +26,38 @@ _BLAS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def matmul(plan: Plan, e: Eqn, _: None) -> bool:
-    """Products of two matrices through BLAS."""
+    """Products of matrices through BLAS, over all but the last two dimensions."""
     x, y = e.inputs
     out = e.outputs[0]
     if not isinstance(x, Var) or not isinstance(y, Var) or out.dtype not in _BLAS:
         return False
-    if x.ndim != 2 or y.ndim != 2 or 0 in (*x.shape, *y.shape):
+    if 0 in (*x.shape, *y.shape):
         return False
-    a, trans_a, lda = _matrix(plan, x)
-    b, trans_b, ldb = _matrix(plan, y)
+    a, trans_a, lda = _matrices(plan, x)
+    b, trans_b, ldb = _matrices(plan, y)
     c = plan.allocate(out)
-    m, n = out.shape
+    *batch, m, n = out.shape
+    k = x.shape[-1]
+    strides = [
+        loops.broadcast_strides(p.shape[:-2], p.strides[:-2], tuple(batch)) for p in (a, b, c)
+    ]
+    nest = loops.collapse(tuple(batch), strides)
+    steps = list(zip(nest.extents, zip(*nest.strides, strict=True), strict=True))
     g = blas.gemm(
-        out.dtype, m, n, x.shape[1], lda=lda, ldb=ldb, ldc=n, trans_a=trans_a, trans_b=trans_b
-    )
+        out.dtype, m, n, k, lda=lda, ldb=ldb, ldc=n, trans_a=trans_a, trans_b=trans_b,
+        batch=steps if nest.extents != (1,) else (),
+    )  # fmt: skip
     places = [(at.G_A, a), (at.G_B, b), (at.G_C, c)]
     plan.add(Kernel(g.kernel, list(g.words), places, g.extent, g.grain, e))
     return True
 
 
-def _matrix(plan: Plan, v: Var) -> tuple[Place, bool, int]:
-    """A matrix as BLAS can read it: its place, whether transposed, its row stride."""
+def _matrices(plan: Plan, v: Var) -> tuple[Place, bool, int]:
+    """Matrices as BLAS can read them: their place, whether transposed, their row stride."""
     place = plan.places[v]
     size = v.dtype.itemsize
-    rows, columns = v.shape
-    row, column = (s // size for s in place.strides)
+    rows, columns = v.shape[-2:]
+    row, column = (s // size for s in place.strides[-2:])
     if (column == 1 or columns == 1) and (row >= columns or rows == 1):
         return place, False, max(row, columns) if rows > 1 else columns
     if (row == 1 or rows == 1) and (column >= rows or columns == 1):

@@ -140,7 +140,7 @@ linear = primitive(
     grad=(
         lambda g, w: linear_input(g, conj(w)),
         lambda g, x: linear_weight(g, conj(x)),
-        lambda g: R.sum_(g, dim=tuple(range(g.ndim - 1)), keepdim=False),
+        lambda g: g if g.ndim == 1 else R.sum_(g, dim=tuple(range(g.ndim - 1)), keepdim=False),
     ),
     array_rules=True,
     lower=_lower_linear,

@@ -115,7 +115,7 @@ slice_ = primitive(
     "slice",
     lambda x, index: x[(*index, ...)],
     lambda x, index: (slice_shape(x.shape, index), x.dtype),
-    grad=lambda g, x_shape, index: slice_backward(g, shape=x_shape, index=index),
+    grad=lambda g, x_shape, index: _sliced(g, x_shape, index),
     view=True,
     linear=True,
     samples=lambda make: [
@@ -129,6 +129,13 @@ slice_ = primitive(
     batch=SHIFT,
     doc="Basic indexing by integers, slices and None.",
 )
+
+
+def _sliced(g: Tensor, shape: Shape, index: tuple[Any, ...]) -> Tensor:
+    backwards = any(isinstance(i, slice) and (i.step or 1) < 0 for i in index)
+    if g.numel() == math.prod(shape) and not backwards:  # everything: new or dropped dimensions
+        return reshape(g, shape)
+    return slice_backward(g, shape=shape, index=index)
 
 
 def _slice_backward(g: Any, *, shape: Shape, index: tuple[Any, ...]) -> Any:

@@ -5,6 +5,8 @@ C into blocks of rows.
 """
 
 import ctypes
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -46,8 +48,7 @@ def gemm(
     trans_a: bool = False,
     trans_b: bool = False,
     accumulate: bool = False,
-    batch: int = 1,
-    batch_bytes: tuple[int, int, int] = (0, 0, 0),
+    batch: Sequence[tuple[int, tuple[int, int, int]]] = (),
 ) -> Gemm:
     """Describe C = op(A) @ op(B), or C += with `accumulate`, of row-major matrices.
 
@@ -57,8 +58,8 @@ def gemm(
         lda: elements from one row of A, as it is stored, to the next; `ldb`, `ldc` likewise.
         trans_a: A is stored as (k, m). trans_b: B is stored as (n, k).
         accumulate: add to C.
-        batch: number of products.
-        batch_bytes: bytes from one A, B and C of the batch to the next.
+        batch: per dimension of a batch of products its extent, and the bytes from one A, B and C
+            to the next.
 
     Raises:
         TypeError: the dtype has no BLAS product.
@@ -81,9 +82,11 @@ def gemm(
     words[at.G_LDA], words[at.G_LDB], words[at.G_LDC] = (max(1, stride) for stride in strides)
     words[at.G_TRANS_A], words[at.G_TRANS_B] = int(trans_a), int(trans_b)
     words[at.G_ACCUMULATE] = int(accumulate)
-    words[at.G_A_BATCH], words[at.G_B_BATCH], words[at.G_C_BATCH] = batch_bytes
     words[at.G_BLOCK] = rows
-    extent = batch * -(-m // rows) if n else 0
+    words[at.G_DIMS] = len(batch)
+    for number, steps in reversed(batch):
+        words += [number, *steps]
+    extent = math.prod(number for number, _ in batch) * -(-m // rows) if n else 0
     per_unit = max(1, 2 * rows * n * k)
     return Gemm(gemm_kernel(dtype), words, extent, max(1, _SMALL // per_unit))
 

@@ -7,13 +7,11 @@ from llvmlite import ir
 from numbagrad.kernels.language import WORD, Intrinsic, intrinsic
 from numbagrad.runtime.layout import (
     G_A,
-    G_A_BATCH,
     G_ACCUMULATE,
     G_B,
-    G_B_BATCH,
     G_BLOCK,
     G_C,
-    G_C_BATCH,
+    G_DIMS,
     G_FUNCTION,
     G_K,
     G_LDA,
@@ -23,6 +21,7 @@ from numbagrad.runtime.layout import (
     G_N,
     G_TRANS_A,
     G_TRANS_B,
+    GEMM_WORDS,
 )
 
 _ROW_MAJOR = 101
@@ -71,9 +70,17 @@ def gemm(table, lo, hi, single):
     for unit in range(lo, hi):
         batch = unit // blocks
         block = unit - batch * blocks
-        a = table[G_A] + batch * table[G_A_BATCH] + block * a_step
-        b = table[G_B] + batch * table[G_B_BATCH]
-        c = table[G_C] + batch * table[G_C_BATCH] + block * rows * ldc * size
+        a = table[G_A] + block * a_step
+        b = table[G_B]
+        c = table[G_C] + block * rows * ldc * size
+        for d in range(table[G_DIMS]):
+            at = GEMM_WORDS + 4 * d
+            rest = batch // table[at]
+            i = batch - rest * table[at]
+            a = a + i * table[at + 1]
+            b = b + i * table[at + 2]
+            c = c + i * table[at + 3]
+            batch = rest
         height = min(rows, m - block * rows)
         if single:
             _sgemm(table[G_FUNCTION], trans_a, trans_b, height, n, k,
