@@ -9,6 +9,7 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from . import passes
 from .autograd.engine import run_backward
@@ -456,16 +457,10 @@ class _Call:
             refs.append(None)
             arrays.append(np.empty(v.shape, v.dtype))
         residuals: list[Var] = []
+        again: list[Eqn] = []
         first, later = tracing.eqns[:forward], tracing.eqns[forward:]
         if gradients:
             again, residuals = _recomputed(first, later, gradients, inputs)
-            backward = passes.run(
-                Graph((*residuals, *tangents), (*again, *later), tuple(gradients), dict(consts))
-            )
-            samples = [np.empty(v.shape, v.dtype) for v in backward.inputs]
-            traced.backward = Executable(backward, samples)
-            borrowed = {*backward.inputs, *backward.consts}
-            traced.backward_copied = _shared(backward, borrowed)
         traced.inner_steps = [s for s in tracing.gradients if s.at <= forward]
         traced.outer_steps = [s for s in tracing.gradients if s.at > forward]
         if tracing.gradients:
@@ -474,6 +469,25 @@ class _Call:
         graph = passes.run(Graph(tuple(inputs), tuple(first), (*self.values, *residuals), consts))
         traced.forward = Executable(graph, arrays)
         self._ownership(traced, graph, refs)
+        if gradients:
+            backward = passes.run(
+                Graph((*residuals, *tangents), (*again, *later), tuple(gradients), dict(consts))
+            )
+            samples = self._saved(traced) + [np.empty(v.shape, v.dtype) for v in tangents]
+            traced.backward = Executable(backward, samples)
+            borrowed = {*backward.inputs, *backward.consts}
+            traced.backward_copied = _shared(backward, borrowed)
+
+    def _saved(self, traced: Traced) -> list[Any]:
+        """Arrays with no memory behind them, laid out as the residuals will be."""
+        found = []
+        for i, a in enumerate(traced.graph.outputs[traced.residuals :], traced.residuals):
+            shape, dtype, strides = traced.forward.layout(a)
+            if i in traced.copied:
+                found.append(np.empty(shape, dtype))
+            else:
+                found.append(as_strided(np.empty(0, dtype), shape, strides))
+        return found
 
     def _ownership(self, traced: Traced, graph: Graph, refs: list[Any]) -> None:
         """Find which values lie in memory that is not theirs alone."""

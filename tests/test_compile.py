@@ -194,7 +194,7 @@ def test_shapes(shape):
     check(f, array(*shape))
 
 
-@pytest.mark.parametrize(
+LAYOUTS = pytest.mark.parametrize(
     "view",
     [
         lambda x: x.t(),
@@ -206,6 +206,9 @@ def test_shapes(shape):
         lambda x: x.reshape(2, 2, 6).permute(2, 0, 1),
     ],
 )
+
+
+@LAYOUTS
 def test_layouts(view):
     d = array(4, 6)
 
@@ -217,6 +220,26 @@ def test_layouts(view):
     compiled = ng.compile(f)
     for _ in range(2):
         same(compiled(view(ng.tensor(d))), f(view(ng.tensor(d))))
+
+
+@LAYOUTS
+@pytest.mark.parametrize("twice", [False, True])
+def test_gradients_in_every_layout(view, twice):
+    """The backward program reads saved inputs where they lie, in their own strides."""
+
+    def f(x: ng.Tensor, y: ng.Tensor) -> ng.Tensor:
+        return (x.sin() * y).cos() * x.sum(-1, keepdim=True)
+
+    compiled = ng.compile(f)
+
+    def gradients(fn: Any) -> Any:
+        x, y = (view(ng.tensor(a)).detach().requires_grad_() for a in (d, e))
+        found = ng.autograd.grad(fn(x, y).sum(), [x, y], create_graph=twice)
+        return ng.autograd.grad((found[0] * found[1]).sum(), [x, y]) if twice else found
+
+    d, e = array(4, 6), array(4, 6)
+    for _ in range(2):
+        same(gradients(compiled), gradients(f))
 
 
 def test_mixed_dtypes():

@@ -92,6 +92,11 @@ class Executable:
                 return self._slot[place.buffer], None
         return -1, a
 
+    def layout(self, a: Any) -> tuple[tuple[int, ...], np.dtype[Any], tuple[int, ...]]:
+        """Shape, dtype and strides of an output in each call."""
+        place = self.plan.places[a]
+        return place.shape, a.dtype, place.strides
+
     @property
     def result_slots(self) -> list[int]:
         """The slot of each output, -1 for one that is not a whole slot."""
