@@ -135,6 +135,8 @@ def constant(x: float, d: np.dtype[Any]) -> Array:
 
 #: Elements from which on a compiled kernel, with its threads, beats NumPy.
 LARGE = 32768
+# The same where the reference is several calls of NumPy, or a Python call for each element.
+_LARGE_COMPOSED, _LARGE_BY_ELEMENT = 8192, 256
 # Seconds of NumPy time on large arrays after which kernels pay: looking for one loads the native
 # runtime; making one takes a compilation, and the first of all that of the runner. The first and
 # the last count the time of all functions together.
@@ -185,6 +187,9 @@ def pointwise(
     reference: Callable[..., Any], rule: DtypeRule, arity: int, hot: Hot
 ) -> Callable[..., Array]:
     """The eager evaluation of one elementwise op: dtype rules around its NumPy reference."""
+    large = LARGE if isinstance(reference, np.ufunc) else _LARGE_COMPOSED
+    if getattr(reference, "by_element", False):
+        large = _LARGE_BY_ELEMENT
 
     def general(*xs: Any) -> Array:
         compute, out = rule.resolve(xs)
@@ -192,7 +197,7 @@ def pointwise(
             operands = [xs[0], *(cast_operand(x, compute) for x in xs[1:])]
         else:
             operands = [cast_operand(x, compute) for x in xs]
-        if any(x.__class__ is _ndarray and x.size >= LARGE for x in operands):
+        if any(x.__class__ is _ndarray and x.size >= large for x in operands):
             r = hot(*[x if x.__class__ is _ndarray else np.array(x, compute) for x in operands])
             r = r[0] if r.__class__ is list else r
         else:
@@ -207,7 +212,7 @@ def pointwise(
     def unary(x: Array) -> Array:
         d = x.dtype
         if d is F32 or d is F64:
-            if x.size >= LARGE:
+            if x.size >= large:
                 r = hot(x)
                 return r[0] if r.__class__ is list else r
             r = reference(x)
@@ -226,7 +231,7 @@ def pointwise(
                     y = constant(y, d) if number is None else number
                 else:
                     return general(x, y)
-                if x.size >= LARGE or y.size >= LARGE:
+                if x.size >= large or y.size >= large:
                     r = hot(x, y)
                     return r[0] if r.__class__ is list else r
                 r = reference(x, y)

@@ -23,6 +23,7 @@ def by_element(fn: Callable[[float], float]) -> Callable[[Any], Any]:
         x = np.asarray(x)
         return np.asarray(ufunc(x.astype(np.float64)), np.float64).astype(x.dtype)
 
+    apply.by_element = True  # type: ignore[attr-defined]
     return apply
 
 
