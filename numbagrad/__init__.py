@@ -53,6 +53,7 @@ _LAZY = {
     "func": "func",
     "nn": "nn",
     "optim": "optim",
+    "profiler": "profiler",
     "special": "special",
     "save": "serialization",
     "load": "serialization",

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .autograd.engine import run_backward
+from .autograd.recorder import REGION, span
 from .errors import GraphFreedError
 from .ir.graph import Graph
 from .ir.pytree import flatten, paths, unflatten
@@ -99,8 +100,15 @@ class Compiled:
         return self._call(args, kwargs)
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if thread.modes.trace is not None:
+        modes = thread.modes
+        if modes.trace is not None:
             return self.fn(*args, **kwargs)  # compiled in compiled: part of the outer graph
+        if modes.profiler is None:
+            return self._traced(args, kwargs)
+        with span(f"Compiled Region: {self._name}", REGION):
+            return self._traced(args, kwargs)
+
+    def _traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         leaves, structure = flatten((args, kwargs))
         tensors: list[Tensor] = []
         parts: list[Any] = []
@@ -133,7 +141,8 @@ class Compiled:
                     reason = ""
                     if entries:
                         reason = entries[0].misfit(tensors)
-                    traced = trace_call(self.fn, leaves, structure, tensors)
+                    with span(f"Compilation: {self._name}"):
+                        traced = trace_call(self.fn, leaves, structure, tensors)
                     self._remember(key, traced, reason)
         else:
             self._fast = _fast_path(traced, args, kwargs)

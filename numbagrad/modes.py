@@ -57,7 +57,7 @@ class Modes:
         # through this call, so that a profiler, which replaces it, costs nothing when it is off.
         context = contextvars.Context()
         context.run(np.seterr, all="ignore")
-        self.quietly = context.run
+        self.quietly: Callable[..., Any] = context.run
 
 
 class _Thread(threading.local):

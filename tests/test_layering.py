@@ -36,7 +36,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("ops.export",),
     ("ops", "creation", "conversion", "inspection", "printing", "random", "special"),
     ("transforms.levels", "transforms.vmap"),
-    ("autograd",),
+    ("autograd", "profiler"),
     (
         "transforms",
         "func",

@@ -11,7 +11,7 @@ from .function import Function, apply_function
 from .gradcheck import GradcheckError, gradcheck, gradgradcheck
 
 if TYPE_CHECKING:
-    from . import forward_ad, functional
+    from . import forward_ad, functional, profiler
 
 __all__ = [
     "Function",
@@ -29,11 +29,12 @@ __all__ = [
     "gradgradcheck",
     "graph",
     "is_anomaly_enabled",
+    "profiler",
     "set_detect_anomaly",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("forward_ad", "functional"):  # loaded when first used
+    if name in ("forward_ad", "functional", "profiler"):  # loaded when first used
         return _import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

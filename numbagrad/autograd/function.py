@@ -19,6 +19,7 @@ from ..tape import Node, refresh
 from ..tensor import INFERENCE, Tensor, version_counter, wrap
 from .function_levels import NEEDS_SETUP, Custom, highest_level
 from .function_node import FunctionCtx, FunctionNode
+from .recorder import FUNCTION
 
 __all__ = ["Function", "FunctionCtx", "apply_function", "once_differentiable"]
 
@@ -156,7 +157,12 @@ class Function(metaclass=_FunctionMeta):
             bound = inspect.signature(cls.forward).bind(*args, **kwargs)
             bound.apply_defaults()
             args, kwargs = bound.args, bound.kwargs
-        return _applied(cls, (*args, *kwargs.values()), tuple(kwargs))[0]
+        inputs, names = (*args, *kwargs.values()), tuple(kwargs)
+        profiler = thread.modes.profiler
+        if profiler is None:
+            return _applied(cls, inputs, names)[0]
+        with profiler.span(cls.__name__, FUNCTION):
+            return _applied(cls, inputs, names)[0]
 
 
 def _applied(cls: type[Function], inputs: tuple[Any, ...], names: Names) -> tuple[Any, FunctionCtx]:

@@ -37,6 +37,8 @@ class Plan:
         self.places: dict[Var, Place] = {}
         self.views: dict[Var, Eqn] = {}
         self.groups: list[list[Kernel] | Call] = []
+        #: What profiles found: calls and nanoseconds, by group and number in the group.
+        self._times: dict[tuple[int, int], tuple[int, int]] = {}
         self._holes: list[tuple[int, int]] = []
         for i, (v, a) in enumerate(zip(graph.inputs, inputs, strict=True)):
             self.places[v] = Place(self.new(Buffer("in", i)), 0, a.shape, a.strides)
@@ -213,6 +215,15 @@ class Plan:
             outputs.append(buffer)
         self.groups.append(Call(e, tuple(outputs)))
 
+    def took(self, step: tuple[int, int], nanoseconds: int) -> None:
+        """A profiler measured a step, given as number of the group and number in it."""
+        calls, total = self._times.get(step, (0, 0))
+        self._times[step] = (calls + 1, total + nanoseconds)
+
+    def _time(self, number: int, i: int) -> str:
+        calls, total = self._times.get((number, i), (0, 0))
+        return f", {total / calls / 1000:.1f} us (mean of {calls})" if calls else ""
+
     # -- in words ---------------------------------------------------------------------------
 
     def describe(self) -> list[str]:
@@ -220,12 +231,17 @@ class Plan:
         lines = []
         for number, group in enumerate(self.groups):
             if isinstance(group, Call):
-                lines.append(f"step {number}: NumPy: {group.eqn.op.name} (no kernel for it)")
+                lines.append(
+                    f"step {number}: NumPy: {group.eqn.op.name} (no kernel for it)"
+                    f"{self._time(number, 0)}"
+                )
                 continue
             lines.append(f"step {number}: one native call of {len(group)} kernels")
-            for k in group:
+            for i, k in enumerate(group):
                 split = "in chunks" if k.extent > k.grain else "on one thread"
-                lines.append(f"    {k.label}: touches {k.moved} bytes, {split}")
+                lines.append(
+                    f"    {k.label}: touches {k.moved} bytes, {split}{self._time(number, i)}"
+                )
         outs = sum(math.prod(b.shape) * b.dtype.itemsize for b in self.buffers if b.kind == "out")
         lines.append(f"memory: {outs} bytes of results, an arena of {self.arena} bytes")
         return lines

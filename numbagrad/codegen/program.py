@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,7 +40,7 @@ class Executable:
         order = [i for k in kinds for i, b in enumerate(buffers) if b.kind == k]
         self._slot = {b: n for n, b in enumerate(order)}
         self._arena_slot = len(order)
-        count = len(order) + 1
+        count = self._count = len(order) + 1
         self._consts = [b.array for b in buffers if b.kind == "const"]
         # What to allocate at each call: how, shape, dtype.
         self._fresh = [_allocation(b.shape, b.dtype) for b in buffers if b.kind == "out"]
@@ -53,6 +54,8 @@ class Executable:
             else:
                 self.steps.append(self._program(group, count, guards))
         self._results = [self._place_of(a) for a in graph.outputs]
+        #: For a profiler: the kernels of a group as programs of their own, made when one asks.
+        self._single: dict[int, list[Program]] = {}
 
     @property
     def sources(self) -> list[str]:
@@ -63,7 +66,9 @@ class Executable:
         """What runs, in order, and the memory it takes."""
         return self.plan.describe()
 
-    def _program(self, group: list[Kernel], count: int, guards: list[Guard | None]) -> Program:
+    def _program(
+        self, group: list[Kernel], count: int, guards: list[Guard | None] | None
+    ) -> Program:
         steps: list[Step] = []
         words: list[int] = []
         bindings: list[Binding] = []
@@ -122,17 +127,43 @@ class Executable:
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
         """Run on arrays of the planned shapes and strides."""
+        profiler = thread.modes.profiler
+        if profiler is not None:
+            return self._profiled(arrays, profiler)
         slots = self.slots(arrays)
         for step in self.steps:
             if isinstance(step, Program):
                 step.run(tuple(slots))
+            else:
+                self._run_numpy(step, slots)
+        return self.results(slots)
+
+    def _run_numpy(self, step: Call, slots: list[Array]) -> None:
+        e = step.eqn
+        arrays = [self._array(a, slots) for a in e.inputs]
+        result = thread.modes.quietly(e.op.evaluate, *arrays, **e.params)
+        results = result if isinstance(result, tuple) else (result,)
+        for b, r in zip(step.outputs, results):
+            slots[self._slot[b]] = np.asarray(r, order="C")
+
+    def _profiled(self, arrays: Sequence[Array], profiler: Any) -> list[Array]:
+        """Run one kernel at a time, so that the time of each is known."""
+        slots = self.slots(arrays)
+        first = len(arrays) + len(self._consts)
+        profiler.made(slots[first : first + len(self._fresh)])
+        for number, group in enumerate(self.plan.groups):
+            if isinstance(group, Call):
+                start = time.perf_counter_ns()
+                self._run_numpy(group, slots)
+                self.plan.took((number, 0), time.perf_counter_ns() - start)
                 continue
-            e = step.eqn
-            arrays = [self._array(a, slots) for a in e.inputs]
-            result = thread.modes.quietly(e.op.evaluate, *arrays, **e.params)
-            results = result if isinstance(result, tuple) else (result,)
-            for b, r in zip(step.outputs, results):
-                slots[self._slot[b]] = np.asarray(r, order="C")
+            programs = self._single.get(number)
+            if programs is None:
+                programs = [self._program([kernel], self._count, None) for kernel in group]
+                self._single[number] = programs
+            for i, (kernel, program) in enumerate(zip(group, programs, strict=True)):
+                took = profiler.kernel(kernel, program.run, tuple(slots))
+                self.plan.took((number, i), took)
         return self.results(slots)
 
     def results(self, slots: list[Array]) -> list[Array]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.profiler import record_function
 from ..modes import enable_grad, no_grad, thread
 from ..tensor import Tensor
 
@@ -99,6 +100,12 @@ class Optimizer:
         Returns:
             What the closure returned, else None.
         """
+        if thread.modes.profiler is None:
+            return self._step(closure)
+        with record_function(f"Optimizer.step#{type(self).__name__}.step"):
+            return self._step(closure)
+
+    def _step(self, closure: Callable[[], Any] | None) -> Any:
         loss = None
         if closure is not None:
             with enable_grad():

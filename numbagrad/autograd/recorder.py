@@ -1,0 +1,270 @@
+"""What a profiler sees of one thread: it takes the place of the call through which all work on
+arrays goes (`Modes.quietly`), and watches the tape. Without a profiler nothing of it is there."""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..modes import Modes, thread
+from ..ops.registry import REGISTRY, Op
+from ..stack import Stack
+from ..tape import AccumulateGrad, Node, OpNode, Watch, observe
+
+_ndarray = np.ndarray
+_now = time.perf_counter_ns
+
+# Kinds of events.
+OP = "op"  # an op on arrays
+FUNCTION = "function"  # the forward pass of a custom Function, a part of the library
+BACKWARD = "backward"  # a node of the tape runs
+REGION = "region"  # a call of a compiled function
+KERNEL = "kernel"  # a native step inside of one
+USER = "user"  # record_function
+MEMORY = "memory"  # memory was given back while nothing of the above ran
+
+
+class Event:
+    """Something that took time; times are in nanoseconds of ``time.perf_counter_ns``."""
+
+    __slots__ = ("end", "flops", "kind", "memory", "moved", "name", "parent", "sequence", "shapes",
+                 "stack", "start", "thread")  # fmt: skip
+
+    def __init__(self, name: str, kind: str, thread: int, parent: Event | None) -> None:
+        self.name = name
+        self.kind = kind
+        self.thread = thread
+        self.parent = parent
+        self.start = 0
+        self.end: int | None = None  # as long as it lasts
+        self.shapes: list[Any] = []
+        self.sequence = -1  # number of the node that it made, or that it runs
+        self.memory = 0  # bytes taken less bytes given back, without those of events inside
+        self.flops = 0
+        self.moved = 0  # bytes that a kernel reads and writes
+        self.stack: Stack | None = None
+
+
+class Wanted(NamedTuple):
+    """What is noted of each event besides its time."""
+
+    shapes: bool = False
+    flops: bool = False
+    memory: bool = False
+    stack: bool = False
+
+
+class Session:
+    """The events of one thread between :meth:`start` and :meth:`stop`. Sessions may overlap."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self.wanted = wanted
+        self.events: list[Event] = []
+        self.began = self.ended = 0
+        self._first = 0
+        self._recorder: Recorder | None = None
+
+    def start(self) -> None:
+        modes = thread.modes
+        recorder = self._recorder = modes.profiler or Recorder(modes)
+        self._first = len(recorder.events)
+        recorder.add(self)
+        self.began = _now()
+
+    def stop(self) -> None:
+        """Raises AssertionError if it was not started."""
+        recorder = self._recorder
+        assert recorder is not None, "the session was not started"
+        self.ended = _now()
+        self._recorder = None
+        self.events = recorder.events[self._first :]
+        recorder.remove(self)
+
+
+class _Owned(weakref.ref[Any]):
+    """Refers to the array that owns some memory; knows its size when it is gone."""
+
+    __slots__ = ("nbytes",)
+
+    nbytes: int
+
+
+def _owner(a: Any) -> Any:
+    while isinstance(a.base, _ndarray):
+        a = a.base
+    return a
+
+
+class Recorder(Watch):
+    """Records the events of one thread for all sessions that are under way there."""
+
+    def __init__(self, modes: Modes) -> None:
+        self.modes = modes
+        self.thread = threading.get_native_id()
+        self.events: list[Event] = []
+        self.sessions: list[Session] = []
+        self.wanted = Wanted()
+        self._plain = modes.quietly
+        self._ops: dict[Any, Op] = {}
+        self._open: list[Event] = []
+        self._last: Event | None = None  # the latest op or Function that ended
+        self._living: dict[int, _Owned] = {}
+
+    def add(self, session: Session) -> None:
+        if not self.sessions:
+            for op in REGISTRY.values():
+                self._ops.setdefault(op.evaluate, op)
+            self.modes.profiler = self
+            self.modes.quietly = self.evaluated
+            observe(self.modes)
+        self.sessions.append(session)
+        self._want()
+
+    def remove(self, session: Session) -> None:
+        self.sessions.remove(session)
+        self._want()
+        if not self.sessions:
+            self.modes.profiler = None
+            self.modes.quietly = self._plain
+            self._living.clear()
+            observe(self.modes)
+
+    def _want(self) -> None:
+        each = [s.wanted for s in self.sessions] or [Wanted()]
+        self.wanted = Wanted(*map(any, zip(*each, strict=True)))
+
+    # -- events -----------------------------------------------------------------------------
+
+    def begin(self, name: str, kind: str) -> Event:
+        event = Event(name, kind, self.thread, self._open[-1] if self._open else None)
+        if self.wanted.stack:
+            event.stack = Stack.here()
+        self.events.append(event)
+        self._open.append(event)
+        event.start = _now()
+        return event
+
+    def end(self, event: Event) -> None:
+        """End an event, and those inside of it that somebody forgot."""
+        now = _now()
+        if event in self._open:
+            while (inner := self._open.pop()) is not event:
+                inner.end = now
+        event.end = now
+        if event.kind is OP or event.kind is FUNCTION:
+            self._last = event
+
+    @contextmanager
+    def span(self, name: str, kind: str) -> Iterator[Event]:
+        event = self.begin(name, kind)
+        try:
+            yield event
+        finally:
+            self.end(event)
+
+    def evaluated(self, fn: Callable[..., Any], *args: Any, **params: Any) -> Any:
+        """Call ``fn(*args, **params)``, as `Modes.quietly` does; if it is an op, note it."""
+        op = self._ops.get(fn)
+        if op is None:
+            return self._plain(fn, *args, **params)
+        event = self.begin(f"aten::{op.name}", OP)
+        try:
+            out = self._plain(fn, *args, **params)
+        finally:
+            self.end(event)
+        wanted = self.wanted
+        if wanted.shapes:
+            event.shapes = _shapes(args)
+        if wanted.flops:
+            event.flops = op.count_flops(args, params)
+        if wanted.memory:
+            self.took(event, out if out.__class__ is tuple else (out,), args)
+        return out
+
+    def kernel(self, kernel: Any, run: Callable[..., Any], slots: Any) -> int:
+        """Run a native step of a compiled function; returns the nanoseconds it took."""
+        event = self.begin(kernel.label, KERNEL)
+        try:
+            run(slots)
+        finally:
+            self.end(event)
+        event.moved = kernel.moved
+        event.flops = kernel.flops
+        if self.wanted.shapes:
+            event.shapes = [list(place.shape) for _, place in kernel.places]
+        assert event.end is not None
+        return event.end - event.start
+
+    # -- memory -----------------------------------------------------------------------------
+
+    def took(self, event: Event, arrays: Sequence[Any], inputs: Sequence[Any]) -> None:
+        """`event` made `arrays`; those that lie in the memory of `inputs` cost nothing."""
+        known = [a for a in inputs if a.__class__ is _ndarray]
+        for a in arrays:
+            if a.__class__ is not _ndarray or any(np.may_share_memory(a, b) for b in known):
+                continue
+            known.append(a)
+            owner = _owner(a)
+            event.memory += owner.nbytes
+            ref = _Owned(owner, self._gave)
+            ref.nbytes = owner.nbytes
+            self._living[id(ref)] = ref
+
+    def made(self, arrays: Sequence[Any]) -> None:
+        """Results for which a compiled function took memory."""
+        if self.wanted.memory and self._open:
+            self.took(self._open[-1], arrays, ())
+
+    def _gave(self, ref: _Owned) -> None:
+        """An array is gone: that counts where it happens, as in PyTorch."""
+        if self._living.pop(id(ref), None) is None:
+            return
+        if self._open:
+            self._open[-1].memory -= ref.nbytes
+        else:
+            event = self.begin("[memory]", MEMORY)
+            event.memory = -ref.nbytes
+            self.end(event)
+            event.end = event.start
+
+    # -- the tape ---------------------------------------------------------------------------
+
+    def recorded(self, node: Node) -> None:
+        event = self._last
+        inner = self._open[-1] if self._open else None
+        if not isinstance(node, OpNode) and inner is not None and inner.kind in (REGION, FUNCTION):
+            event = inner
+        if event is not None:
+            event.sequence = node._sequence_nr()
+
+    def watching(self, run: Callable[..., Any]) -> Callable[..., Any]:
+        def watched(node: Node, grads: list[Any], captures: Any, needed: Any, *rest: Any) -> Any:
+            if needed is not None and node not in needed:
+                return run(node, grads, captures, needed, *rest)
+            event = self.begin(node.name(), BACKWARD)
+            if node.__class__ is not AccumulateGrad:
+                event.sequence = node._sequence_nr()
+            if self.wanted.shapes:
+                event.shapes = _shapes(grads)
+            try:
+                return run(node, grads, captures, needed, *rest)
+            finally:
+                self.end(event)
+
+        return watched
+
+
+def _shapes(values: Sequence[Any]) -> list[list[int]]:
+    return [list(v.shape) if hasattr(v, "shape") else [] for v in values]
+
+
+def span(name: str, kind: str = FUNCTION) -> AbstractContextManager[Any]:
+    """A part of the library as an event of the profiler, if there is one in this thread."""
+    profiler = thread.modes.profiler
+    return nullcontext() if profiler is None else profiler.span(name, kind)
