@@ -15,3 +15,7 @@ class CompileError(NumbagradError):
 
 class GraphFreedError(RuntimeError):
     """A second backward pass through a graph whose saved values were freed by the first."""
+
+
+class LinAlgError(RuntimeError):
+    """A matrix is singular, not positive definite, or an iteration did not converge."""

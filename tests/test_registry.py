@@ -217,9 +217,12 @@ def test_gradients(op, layout):
                 continue
 
             def fn(*xs, params=params):
-                return op(*xs, **params)
+                outs = (op.checked or op)(*xs, **params)
+                if isinstance(outs, tuple):
+                    return tuple(o for o in outs if o.requires_grad)
+                return outs if outs.requires_grad else ()
 
-            if not fn(*inputs).requires_grad:
+            if fn(*inputs) == ():
                 continue
             where = f"{op.name} {dtype} {[tuple(w.shape) for w in wanted]} {params}"
             assert gradcheck(fn, inputs, check_grad_dtypes=True), where

@@ -499,20 +499,21 @@ def real(x: Any) -> Any:
     return x.real
 
 
-def _complex_of(d: np.dtype[Any]) -> np.dtype[Any]:
-    return dtypes.complex128.np if d == np.float64 else dtypes.complex64.np
+def complex_of(d: np.dtype[Any]) -> np.dtype[Any]:
+    """The complex dtype whose parts hold numbers of `d`."""
+    return dtypes.complex128.np if d in (np.float64, np.complex128) else dtypes.complex64.np
 
 
 def _complex(x: Any, y: Any) -> Any:
     x, y = np.broadcast_arrays(x, y)
-    r = np.empty(x.shape, _complex_of(x.dtype))
+    r = np.empty(x.shape, complex_of(x.dtype))
     r.real, r.imag = x, y
     return r
 
 
 make_complex = primitive(
     "complex", _complex,
-    lambda x, y: (broadcast_shapes(x.shape, y.shape), _complex_of(x.dtype)),
+    lambda x, y: (broadcast_shapes(x.shape, y.shape), complex_of(x.dtype)),
     inputs=_XY, grad=(lambda g: real_part(g), lambda g: imag_part(g)), kinds="f",
     samples=lambda make: [call(make(2, 3), make(3))],
     linear=True,

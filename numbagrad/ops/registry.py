@@ -100,8 +100,12 @@ class Op:
     flops: Callable[..., int] | None = None
     #: Dtype kinds that the op takes, in NumPy's letters.
     kinds: str = "biufc"
-    #: Names under which rules read the outputs.
+    #: Names under which the rules read the outputs of an op that has several. Such a rule gets a
+    #: tuple `g` with None for each output that no gradient reached.
     outputs: tuple[str, ...] = ("out",)
+    #: A function of the inputs that checks by differences look at in place of the op, where that is
+    #: defined on a subset only (Hermitian matrices) or up to a choice (the phase of a vector).
+    checked: Callable[..., Any] | None = None
     #: Names under which users find it (function, method, in-place form) and Python's operators.
     public: tuple[str, ...] = ()
     operators: tuple[str, str, str] | None = None
@@ -178,11 +182,7 @@ class Op:
         if len(grads) == 1:
             g: Any = grads[0]
         else:
-            assert node.out_metas is not None
-            g = tuple(
-                wrap(np.zeros(*meta)) if t is None else t
-                for t, meta in zip(grads, node.out_metas, strict=True)
-            )
+            g = tuple(grads)
         named: dict[str, Any] = {"g": g, **node.params}
         for (is_output, i), value in zip(self.residuals(node.mask), values, strict=True):
             named[(self.outputs if is_output else self.inputs)[i]] = value

@@ -1,0 +1,622 @@
+"""Primitives of linear algebra: factorisations, solutions, determinants; with their derivatives.
+
+A rule is the adjoint of the differential of the factorisation; each names its source:
+
+* [Giles] M. Giles, "Collected matrix derivative results for forward and reverse mode algorithmic
+  differentiation", 2008;
+* [Murray] I. Murray, "Differentiation of the Cholesky decomposition", 2016;
+* [Walter] S. Walter and L. Lehmann, "Algorithmic differentiation of linear algebra functions with
+  application in optimum experimental design", 2010;
+* [Boeddeker] C. Boeddeker et al., "On the computation of complex-valued gradients with application
+  to statistically optimum beamforming", 2017;
+* [Golub] G. Golub and V. Pereyra, "The differentiation of pseudo-inverses and nonlinear least
+  squares problems whose variables separate", 1973.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes
+from ..tensor import Tensor, wrap
+from . import elementwise as E
+from . import lapack
+from . import view as V
+from .batching import Batched
+from .gather import gather_, sort_order
+from .linalg import matmul, transpose_last
+from .reduction import sum_
+from .registry import broadcast_shapes, call, primitive
+from .view import cat
+
+_int32 = dtypes.int32.np
+
+
+def adjoint(x: Tensor) -> Tensor:
+    """The conjugate transpose of each matrix."""
+    return E.conj(transpose_last(x))
+
+
+def columns(x: Tensor) -> Tensor:
+    """A vector as a factor of the columns of a matrix: (..., 1, n)."""
+    return V.slice_(x, index=(*(slice(None),) * (x.ndim - 1), None))
+
+
+def rows(x: Tensor) -> Tensor:
+    """A vector as a factor of the rows of a matrix: (..., n, 1)."""
+    return V.slice_(x, index=(*(slice(None),) * x.ndim, None))
+
+
+def main_diagonal(x: Tensor) -> Tensor:
+    return V.diagonal(x, offset=0, dim1=x.ndim - 2, dim2=x.ndim - 1)
+
+
+def identity(n: int) -> Tensor:
+    """A mask of the diagonal."""
+    return wrap(np.eye(n, dtype=bool))
+
+
+def _masked(x: Tensor, mask: Any) -> Tensor:
+    return E.where(wrap(mask(np.ones(x._data.shape[-2:], bool))), x, 0)
+
+
+def lower(x: Tensor, k: int = 0) -> Tensor:
+    """Below the k-th diagonal, which is included."""
+    return _masked(x, lambda ones: np.tril(ones, k))
+
+
+def upper(x: Tensor, k: int = 0) -> Tensor:
+    """Above the k-th diagonal, which is included."""
+    return _masked(x, lambda ones: np.triu(ones, k))
+
+
+def with_diagonal(x: Tensor, diagonal: Any) -> Tensor:
+    """Square matrices with another diagonal."""
+    value = columns(diagonal) if isinstance(diagonal, Tensor) else diagonal
+    return E.where(identity(x._data.shape[-1]), value, x)
+
+
+def _head(x: Tensor, m: int, n: int) -> Tensor:
+    index = (*(slice(None),) * (x.ndim - 2), slice(0, m), slice(0, n))
+    return x if x._data.shape[-2:] == (m, n) else V.slice_(x, index=index)
+
+
+def batch_matrices(call: Batched) -> Any:
+    """All inputs with the batch in front, aligned in front of their matrices."""
+    rank = max(len(call.shape(i)) for i in range(len(call.xs)))
+    xs = [call.ranked(i, rank) for i in range(len(call.xs))]
+    return call.apply(*xs, **call.params)
+
+
+def _batch_each(call: Batched) -> Any:
+    return call.apply(*[call.full(i) for i in range(len(call.xs))], **call.params)
+
+
+def _hermitian(x: Tensor) -> tuple[Tensor, ...]:
+    return (x + adjoint(x),)
+
+
+def _definite(x: Tensor) -> tuple[Tensor, ...]:
+    eye = E.to_dtype(identity(x._data.shape[-1]), x._data.dtype)
+    return (matmul(x, adjoint(x)) + eye,)
+
+
+def _phaseless(*outs: Tensor) -> tuple[Tensor, ...]:
+    """What does not depend on the phase of vectors: their elements' absolute values."""
+    return tuple(map(E.abs, outs))
+
+
+def _phase_free(name: str, what: str, imaginary: Tensor | None) -> None:
+    """Raise if a function of complex vectors depends on their phases, which nothing defines."""
+    if imaginary is None or not isinstance(imaginary._data, np.ndarray):
+        return
+    data = imaginary._data
+    tolerance = 1e-2 if data.dtype == np.float32 else 1e-5
+    if abs(data).max(initial=0) > tolerance:
+        raise RuntimeError(
+            f"{name}_backward: The {what} in the complex case are specified up to multiplication "
+            "by e^{i phi}. The specified loss function depends on this quantity, so it is "
+            "ill-defined."
+        )
+
+
+def _square(x: Any) -> Any:
+    return tuple(x.shape), x.dtype
+
+
+#: Tall, wide, square and batches.
+_SHAPES = ((3, 2), (2, 3), (2, 2, 2))
+
+
+def _matrices(*sizes: int) -> Any:
+    """Samples: one square matrix and a batch of two."""
+
+    def make_samples(make: Any) -> Any:
+        if make.layout == "broadcast":  # columns that repeat make a singular matrix
+            return [call(make(1, 1))]
+        return [call(make(n, n) if i == 0 else make(2, n, n)) for i, n in enumerate(sizes)]
+
+    return make_samples
+
+
+# -- solutions ------------------------------------------------------------------------------------
+
+SINGULAR = "The solver failed because the input matrix is singular."
+
+#: d(inv A) = -inv A dA inv A [Giles 2.2.3].
+inverse = primitive(
+    "linalg_inv", lapack.checked("inv", "The diagonal element is zero, the inversion could not be "
+                                 "completed because the input matrix is singular.")(np.linalg.inv),
+    _square, kinds="fc", batch=_batch_each,
+    grad=lambda g, out: -matmul(matmul(adjoint(out), g), adjoint(out)),
+    samples=lambda make: [call(make(3, 3)), call(make(2, 2, 2)), call(make(0, 0))]
+    if make.layout != "broadcast" else [call(make(1, 1))],
+    doc="The inverse of square matrices.",
+)  # fmt: skip
+
+
+def _pair_shape(a: Any, b: Any, **_: Any) -> Any:
+    batch = broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    return (*batch, *b.shape[-2:]), b.dtype
+
+
+def _solve_samples(make: Any) -> Any:
+    if make.layout == "broadcast":
+        return [call(make(1, 1), make(1, 2))]
+    return [call(make(3, 3), make(3, 2)), call(make(2, 2, 2), make(2, 1))]
+
+
+#: With X = inv(A) B: gB = inv(A)^H g, gA = -gB X^H [Giles 2.3.1].
+solve = primitive(
+    "linalg_solve", lapack.checked("solve", SINGULAR)(lambda a, b: np.linalg.solve(a, b)),
+    _pair_shape, inputs=("a", "b"), kinds="fc", batch=batch_matrices,
+    grad=(
+        lambda g, a, out: -matmul(solve(adjoint(a), g), adjoint(out)),
+        lambda g, a: solve(adjoint(a), g),
+    ),
+    samples=_solve_samples,
+    doc="X with A X = B.",
+)  # fmt: skip
+
+
+def _triangular_grad(g: Tensor, a: Tensor, out: Tensor, is_upper: bool, unit: bool) -> Tensor:
+    gb = solve_triangular(adjoint(a), g, is_upper=not is_upper, unit=unit)
+    ga = -matmul(gb, adjoint(out))
+    edge = 1 if unit else 0
+    return upper(ga, edge) if is_upper else lower(ga, -edge)
+
+
+#: As `solve`; only what was read of A has a gradient.
+solve_triangular = primitive(
+    "linalg_solve_triangular",
+    lapack.checked("solve_triangular", SINGULAR)(
+        lambda a, b, is_upper, unit: lapack.solve_triangular(
+            a, b, upper=is_upper, unitriangular=unit)),
+    _pair_shape, inputs=("a", "b"), kinds="fc", batch=batch_matrices,
+    grad=(
+        _triangular_grad,
+        lambda g, a, is_upper, unit: solve_triangular(
+            adjoint(a), g, is_upper=not is_upper, unit=unit),
+    ),
+    samples=lambda make: [
+        call(*args, is_upper=u, unit=v)
+        for args, _ in _solve_samples(make) for u in (True, False) for v in (True, False)],
+    doc="X with A X = B, where one triangle of A is read.",
+)  # fmt: skip
+
+
+def _pinv(x: Any, atol: Any, rtol: Any, *, hermitian: bool) -> Any:
+    if hermitian:
+        values, v = np.linalg.eigh(x)
+        size = abs(values)
+        keep = size > _threshold(size, atol, rtol)
+        values = np.where(keep, 1 / np.where(keep, values, 1), 0)
+        return ((v * values[..., None, :]) @ lapack.adjoint(v)).astype(x.dtype, copy=False)
+    u, s, vh = np.linalg.svd(x, full_matrices=False)
+    keep = s > _threshold(s, atol, rtol)
+    s = np.where(keep, 1 / np.where(keep, s, 1), 0)
+    return ((lapack.adjoint(vh) * s[..., None, :]) @ lapack.adjoint(u)).astype(x.dtype, copy=False)
+
+
+def _threshold(s: Any, atol: Any, rtol: Any) -> Any:
+    top = s.max(-1, initial=0)
+    return np.maximum(atol, rtol * top)[..., None]
+
+
+def _pinv_grad(g: Tensor, x: Tensor, out: Tensor) -> Tensor:
+    # dP = -P dA P + P P^H dA^H (1 - A P) + (1 - P A) dA^H P^H P [Golub 4.12]; here its adjoint.
+    p, ph, gh = out, adjoint(out), adjoint(g)
+    first = matmul(gh, matmul(p, ph))
+    second = matmul(matmul(ph, p), gh)
+    return (
+        first - matmul(x, matmul(p, first)) + second - matmul(matmul(second, p), x)
+        - matmul(matmul(ph, g), ph)
+    )  # fmt: skip
+
+
+pseudo_inverse = primitive(
+    "linalg_pinv",
+    lapack.checked("pinv", "The algorithm failed to converge: the input has non-finite values.")(
+        _pinv),
+    lambda x, atol, rtol, hermitian: (
+        (*x.shape[:-2], x.shape[-1], x.shape[-2]), x.dtype),
+    inputs=("x", "atol", "rtol"), kinds="fc", batch=_batch_each,
+    grad=(_pinv_grad, None, None),
+    samples=lambda make: [
+        call(make(3, 2), 0.0, 1e-6, hermitian=False), call(make(2, 2, 3), 0.0, 1e-6, hermitian=False)]
+    if make.layout != "broadcast" else [call(make(1, 1), 0.0, 1e-6, hermitian=False)],
+    doc="The Moore-Penrose inverse; singular values up to max(atol, rtol times the largest) are 0.",
+)  # fmt: skip
+
+
+def _rank(x: Any, atol: Any, rtol: Any, *, hermitian: bool) -> Any:
+    s = abs(np.linalg.eigvalsh(x)) if hermitian else np.linalg.svd(x, compute_uv=False)
+    return lapack.plain((s > _threshold(s, atol, rtol)).sum(-1, dtype=np.int64))
+
+
+matrix_rank = primitive(
+    "linalg_matrix_rank",
+    lapack.checked("matrix_rank", "The algorithm failed to converge.")(_rank),
+    lambda x, atol, rtol, hermitian: (tuple(x.shape[:-2]), dtypes.I64),
+    inputs=("x", "atol", "rtol"), kinds="fc", batch=_batch_each,
+    samples=lambda make: [call(make(2, 3, 2), 0.0, 1e-6, hermitian=False)],
+    doc="The number of singular values above max(atol, rtol times the largest).",
+)  # fmt: skip
+
+
+# -- determinants ---------------------------------------------------------------------------------
+
+
+def _cofactor_grad(g: Tensor, x: Tensor) -> Tensor:
+    # C = det(A) K with K = inv(A)^T: d det = sum(C * dA) and dK = -K dA^T K.
+    k = E.conj(transpose_last(inverse(x)))
+    trace = sum_(main_diagonal(matmul(transpose_last(k), g)), dim=(x.ndim - 2,), keepdim=True)
+    d = E.conj(determinant(x))
+    return rows(rows(d)) * (rows(trace) * k - matmul(matmul(k, transpose_last(g)), k))
+
+
+cofactor = primitive(
+    "linalg_cofactor",
+    lapack.checked("det", "The algorithm failed to converge: the input has non-finite values.")(
+        lapack.cofactor),
+    _square, kinds="fc", batch=_batch_each, grad=_cofactor_grad, samples=_matrices(2, 3),
+    doc="The matrix of cofactors: the gradient of the determinant, at any rank.",
+)  # fmt: skip
+#: d det = sum(cofactor * dA) (Jacobi) [Giles 2.2.4].
+determinant = primitive(
+    "linalg_det", lapack.checked("det", "")(lambda x: lapack.plain(np.linalg.det(x))),
+    lambda x: (tuple(x.shape[:-2]), x.dtype), kinds="fc", batch=_batch_each,
+    grad=lambda g, x: rows(rows(g)) * E.conj(cofactor(x)), samples=_matrices(3, 2),
+    doc="The determinant of square matrices.",
+)  # fmt: skip
+
+
+def _slogdet(x: Any) -> Any:
+    sign, logabs = np.linalg.slogdet(x)
+    return lapack.plain(sign), lapack.plain(logabs)
+
+
+def _slogdet_grad(g: Any, x: Tensor, sign: Tensor) -> Tensor:
+    # d log det = tr(inv(A) dA) = t: d logabs = Re t, and d sign = i sign Im t.
+    g_sign, g_log = g
+    total: Any = None if g_log is None else g_log
+    if x.is_complex() and g_sign is not None:
+        turned = E.imag_part(E.conj(g_sign) * sign) * -1j
+        total = turned if total is None else total + turned
+    if total is None:
+        return E.fill(x, 0)
+    return rows(rows(total)) * adjoint(inverse(x))
+
+
+slogdet = primitive(
+    "linalg_slogdet", lapack.checked("slogdet", "")(_slogdet),
+    lambda x: [(tuple(x.shape[:-2]), x.dtype), (tuple(x.shape[:-2]), dtypes.real_of(x.dtype))],
+    kinds="fc", batch=_batch_each, outputs=("sign", "logabs"), grad=_slogdet_grad,
+    samples=_matrices(3, 2), doc="Sign and logarithm of the absolute value of the determinant.",
+)  # fmt: skip
+
+
+# -- factorisations -------------------------------------------------------------------------------
+
+
+def _cholesky_grad(g: Tensor, out: Tensor) -> Tensor:
+    # gA = L^-H phi(L^H gL) L^-1, phi: the lower triangle, half the diagonal [Murray 2.3].
+    phi = lower(matmul(adjoint(out), g))
+    phi = (phi + adjoint(lower(phi, -1))) * 0.5
+    phi = with_diagonal(phi, E.real(main_diagonal(phi)))
+    u = adjoint(out)
+    half = solve_triangular(u, phi, is_upper=True, unit=False)
+    return adjoint(solve_triangular(u, adjoint(half), is_upper=True, unit=False))
+
+
+cholesky = primitive(
+    "linalg_cholesky",
+    lapack.checked("cholesky", "The factorization could not be completed because the input is not "
+                   "positive-definite.")(np.linalg.cholesky),
+    _square, kinds="fc", batch=_batch_each, grad=_cholesky_grad,
+    checked=lambda x: cholesky(*_definite(x)),
+    samples=lambda make: [call(*_definite(make(*s))) for s in ((3, 3), (2, 2, 2))],
+    doc="The lower factor of positive definite matrices, of which the lower triangle is read.",
+)  # fmt: skip
+
+
+def _qr_shape(x: Any, *, complete: bool) -> Any:
+    *batch, m, n = x.shape
+    k = m if complete else min(m, n)
+    return [((*batch, m, k), x.dtype), ((*batch, k, n), x.dtype)]
+
+
+def _qr(x: Any, *, complete: bool) -> Any:
+    return tuple(np.linalg.qr(x, "complete" if complete else "reduced"))
+
+
+def _qr_square(gq: Tensor | None, gr: Tensor | None, q: Tensor, r: Tensor) -> Tensor:
+    # gA = (gQ + Q sym(R gR^H - gQ^H Q)) R^-H, sym: its lower triangle, mirrored [Walter 3.1].
+    inner = None
+    if gr is not None:
+        inner = matmul(r, adjoint(gr))
+    if gq is not None:
+        term = matmul(adjoint(gq), q)
+        inner = -term if inner is None else inner - term
+    assert inner is not None
+    low = lower(inner, -1)
+    inner = with_diagonal(low + adjoint(low), E.real(main_diagonal(inner)))
+    total = matmul(q, inner)
+    total = total if gq is None else gq + total
+    return adjoint(solve_triangular(r, adjoint(total), is_upper=True, unit=False))
+
+
+def _qr_grad(g: Any, x: Tensor, q: Tensor, r: Tensor, complete: bool) -> Tensor:
+    gq, gr = g
+    m, n = x._data.shape[-2:]
+    if complete and m > n:
+        raise RuntimeError(
+            "The QR decomposition is not differentiable when mode='complete' and nrows > ncols"
+        )
+    if m >= n:
+        return _qr_square(gq, gr, q, r)
+    # A = (X Y), R = (U W): X = Q U, W = Q^H Y.
+    y = _columns_from(x, m)
+    if gr is None:
+        g_left = _qr_square(gq, None, q, _head(r, m, m))
+        return cat(g_left, E.fill(y, 0), dim=x.ndim - 1)
+    gw = _columns_from(gr, m)
+    through = matmul(y, adjoint(gw))
+    gq = through if gq is None else gq + through
+    g_left = _qr_square(gq, _head(gr, m, m), q, _head(r, m, m))
+    return cat(g_left, matmul(q, gw), dim=x.ndim - 1)
+
+
+def _columns_from(x: Tensor, start: int) -> Tensor:
+    return V.slice_(x, index=(*(slice(None),) * (x.ndim - 1), slice(start, x._data.shape[-1])))
+
+
+qr = primitive(
+    "linalg_qr", lapack.checked("qr", "The factorization failed.")(_qr), _qr_shape,
+    kinds="fc", batch=_batch_each, outputs=("q", "r"), grad=_qr_grad,
+    samples=lambda make: [call(make(*s), complete=False) for s in _SHAPES]
+    if make.layout != "broadcast" else [call(make(2, 1), complete=False)],
+    doc="An orthonormal and an upper triangular factor.",
+)  # fmt: skip
+
+
+def _eigh(x: Any, *, uplo: str) -> Any:
+    return tuple(np.linalg.eigh(x, uplo))
+
+
+def _eigh_grad(g: Any, values: Tensor, vectors: Tensor) -> Tensor:
+    # gA = V ((V^H gV) / E + diag(gL)) V^H, E_ij = L_j - L_i [Giles 3.1], [Boeddeker 4.2].
+    gl, gv = g
+    vh = adjoint(vectors)
+    if gv is None:
+        return matmul(vectors * columns(gl), vh)
+    inner = matmul(vh, gv)
+    if vectors.is_complex():
+        _phase_free("linalg_eigh", "eigenvectors", E.imag_part(main_diagonal(inner)))
+    gaps = with_diagonal(columns(values) - rows(values), 1)
+    inner = with_diagonal(inner / gaps, 0 if gl is None else gl)
+    return matmul(matmul(vectors, inner), vh)
+
+
+eigh = primitive(
+    "linalg_eigh",
+    lapack.checked("eigh", "The algorithm failed to converge because the input matrix is "
+                   "ill-conditioned or has too many repeated eigenvalues.")(_eigh),
+    lambda x, uplo: [(tuple(x.shape[:-1]), dtypes.real_of(x.dtype)), _square(x)],
+    kinds="fc", batch=_batch_each, outputs=("values", "vectors"), grad=_eigh_grad,
+    checked=lambda x, uplo: _phaseless(*eigh(*_hermitian(x), uplo=uplo)),
+    samples=lambda make: [call(*_hermitian(make(3, 3)), uplo="L")],
+    doc="Eigenvalues, ascending, and eigenvectors of Hermitian matrices.",
+)  # fmt: skip
+
+
+def _eig(x: Any) -> Any:
+    values, vectors = np.linalg.eig(x)
+    c = E.complex_of(x.dtype)
+    return values.astype(c, copy=False), vectors.astype(c, copy=False)
+
+
+def _eig_grad(g: Any, values: Tensor, vectors: Tensor) -> Tensor:
+    # gA = V^-H ((V^H gV - V^H V Re diag(V^H gV)) / E + diag(gL)) V^H, E_ij = conj(L_j - L_i)
+    # [Boeddeker 4.17], the vectors being of norm 1.
+    gl, gv = g
+    vh = adjoint(vectors)
+    if gv is None:
+        inner: Tensor = rows(gl) * vh
+    else:
+        inner = matmul(vh, gv)
+        main = main_diagonal(inner)
+        _phase_free("linalg_eig", "eigenvectors", E.imag_part(main))
+        inner = inner - matmul(vh, vectors) * columns(E.real(main))
+        gaps = with_diagonal(E.conj(columns(values) - rows(values)), 1)
+        inner = matmul(with_diagonal(inner / gaps, 0 if gl is None else gl), vh)
+    return solve(vh, inner)
+
+
+eig = primitive(
+    "linalg_eig",
+    lapack.checked("eig", "The algorithm failed to converge: the input has non-finite values.")(
+        _eig),
+    lambda x: [(tuple(x.shape[:-1]), E.complex_of(x.dtype)),
+               (tuple(x.shape), E.complex_of(x.dtype))],
+    kinds="fc", batch=_batch_each, outputs=("values", "vectors"), grad=_eig_grad,
+    checked=lambda x: _phaseless(*eig(x)), samples=_matrices(3, 2),
+    doc="Eigenvalues and eigenvectors of square matrices, always complex.",
+)  # fmt: skip
+
+
+def _svd_shape(x: Any, *, full: bool) -> Any:
+    *batch, m, n = x.shape
+    k = min(m, n)
+    return [
+        ((*batch, m, m if full else k), x.dtype), ((*batch, k), dtypes.real_of(x.dtype)),
+        ((*batch, n if full else k, n), x.dtype),
+    ]  # fmt: skip
+
+
+def _svd(x: Any, *, full: bool) -> Any:
+    return tuple(np.linalg.svd(x, full_matrices=full))
+
+
+def _svd_grad(g: Any, u: Tensor, s: Tensor, vh: Tensor) -> Tensor:
+    # gA = U (skew(U^H gU) / E S + S skew(V^H gV) / E + diag(gS)) V^H plus what gU and gV have
+    # outside of the ranges of U and V; E_ij = s_j^2 - s_i^2, skew(X) = X - X^H [Giles 3.2],
+    # and, for complex matrices, the phase common to U and V.
+    gu, gs, gvh = g
+    m, n, k = u._data.shape[-2], vh._data.shape[-1], s._data.shape[-1]
+    u, vh = _head(u, m, k), _head(vh, k, n)
+    if gu is None and gvh is None:
+        return matmul(u * columns(gs), vh)
+    gu = None if gu is None else _head(gu, m, k)
+    gvh = None if gvh is None else _head(gvh, k, n)
+    gaps = with_diagonal((columns(s) - rows(s)) * (columns(s) + rows(s)), 1)
+    inner: Any = 0
+    phase: Tensor | None = None
+    uh, v = adjoint(u), adjoint(vh)
+    if gu is not None:
+        ugu = matmul(uh, gu)
+        skew = ugu - adjoint(ugu)
+        inner = skew / gaps * columns(s)
+        if u.is_complex():
+            phase = E.imag_part(main_diagonal(ugu))
+    vgv = None
+    if gvh is not None:
+        gv = adjoint(gvh)
+        vgv = matmul(vh, gv)
+        inner = inner + rows(s) * ((vgv - adjoint(vgv)) / gaps)
+    if u.is_complex():
+        other = None if vgv is None else E.imag_part(main_diagonal(vgv))
+        both = phase if other is None else other if phase is None else phase + other
+        _phase_free("svd", "singular vectors", both)
+    main: Any = 0 if gs is None else gs
+    if phase is not None:
+        main = phase / s * 1j + main
+    inner = with_diagonal(inner, main)
+    total = matmul(u, inner)
+    if gu is not None and m > k:
+        total = total + (gu - matmul(u, matmul(uh, gu))) / columns(s)
+    result = matmul(total, vh)
+    if gvh is not None and n > k:
+        assert vgv is not None
+        outside = gvh - matmul(matmul(gvh, v), vh)
+        result = result + matmul(u / columns(s), outside)
+    return result
+
+
+svd = primitive(
+    "linalg_svd",
+    lapack.checked("svd", "The algorithm failed to converge because the input matrix contained "
+                   "non-finite values.")(_svd),
+    _svd_shape, kinds="fc", batch=_batch_each, outputs=("u", "s", "vh"), grad=_svd_grad,
+    checked=lambda x, full: _phaseless(*svd(x, full=full)),
+    samples=lambda make: [call(make(*s), full=False) for s in _SHAPES]
+    if make.layout != "broadcast" else [call(make(2, 1), full=False)],
+    doc="Singular vectors and values, descending.",
+)  # fmt: skip
+
+
+def _lu_shape(x: Any, *, pivot: bool) -> Any:
+    *batch, m, n = x.shape
+    return [_square(x), ((*batch, min(m, n)), _int32), (tuple(batch), _int32)]
+
+
+def _lu_grad(g: Any, x: Tensor, lu: Tensor, pivots: Tensor) -> Tensor:
+    # With A = P L U: gA = P L^-H (tril(L^H gL, -1) + triu(gU U^H)) U^-H, and by blocks where A is
+    # not square [Walter 3.2].
+    m, n = x._data.shape[-2:]
+    k = min(m, n)
+    glu = g[0]
+    unit, up = _head(lu, k, k), _head(lu, k, k)
+    gl, gu = lower(_head(glu, k, k), -1), upper(_head(glu, k, k))
+    l1 = with_diagonal(lower(unit, -1), 1)
+    u1 = upper(up)
+    inner_l, inner_u = matmul(adjoint(l1), gl), matmul(gu, adjoint(u1))
+    rest = None
+    if m > n:
+        l2, gl2 = _rows_from(lu, k), _rows_from(glu, k)
+        inner_u = inner_u - matmul(adjoint(l2), gl2)
+        rest = adjoint(solve_triangular(u1, adjoint(gl2), is_upper=True, unit=False))
+    elif n > m:
+        u2, gu2 = _columns_from(lu, k), _columns_from(glu, k)
+        inner_l = inner_l - matmul(gu2, adjoint(u2))
+        rest = solve_triangular(adjoint(l1), gu2, is_upper=True, unit=True)
+    inner = lower(inner_l, -1) + upper(inner_u)
+    inner = solve_triangular(adjoint(l1), inner, is_upper=True, unit=True)
+    result = adjoint(solve_triangular(u1, adjoint(inner), is_upper=True, unit=False))
+    if rest is not None:
+        result = cat(result, rest, dim=x.ndim - (2 if m > n else 1))
+    order = permutation(pivots, size=m)
+    return unpermuted(result, order)
+
+
+def _rows_from(x: Tensor, start: int) -> Tensor:
+    index = (*(slice(None),) * (x.ndim - 2), slice(start, x._data.shape[-2]))
+    return V.slice_(x, index=index)
+
+
+permutation = primitive(
+    "linalg_permutation", lapack.permutation,
+    lambda pivots, size: ((*pivots.shape[:-1], size), dtypes.I64), inputs=("pivots",), kinds="i",
+    batch=_batch_each, samples=lambda make: [call(wrap(np.array([[2, 2]], _int32)), size=3)],
+    doc="The order of rows that a sequence of pivots stands for.",
+)  # fmt: skip
+
+
+def permuted(x: Tensor, order: Tensor) -> Tensor:
+    """The rows of each matrix in another order."""
+    index = V.expand_to(rows(order), tuple(x._data.shape))
+    return gather_(x, index, dim=x.ndim - 2)
+
+
+def unpermuted(x: Tensor, order: Tensor) -> Tensor:
+    """The inverse of :func:`permuted`."""
+    return permuted(x, sort_order(order, dim=order.ndim - 1, descending=False))
+
+
+lu_factor = primitive(
+    "linalg_lu_factor", lapack.checked("lu_factor", "")(lapack.lu_factor), _lu_shape,
+    kinds="fc", batch=_batch_each, outputs=("lu", "pivots", "info"), grad=_lu_grad,
+    samples=lambda make: [call(make(*s), pivot=True) for s in _SHAPES]
+    if make.layout != "broadcast" else [call(make(2, 1), pivot=True)],
+    doc="LU factors in one matrix, the pivots, and where a pivot is zero.",
+)  # fmt: skip
+
+
+def _exp_grad(g: Tensor, x: Tensor) -> Tensor:
+    # The upper right block of exp((A^H G; 0 A^H)) is the adjoint of the differential
+    # (Higham, "Functions of matrices", 3.16).
+    n = x._data.shape[-1]
+    a = adjoint(x)
+    zero = E.fill(a, 0)
+    above = cat(a, g, dim=x.ndim - 1)
+    below = cat(zero, a, dim=x.ndim - 1)
+    return _columns_from(_head(matrix_exp(cat(above, below, dim=x.ndim - 2)), n, 2 * n), n)
+
+
+matrix_exp = primitive(
+    "linalg_matrix_exp", lapack.checked("matrix_exp", "")(lapack.matrix_exp), _square,
+    kinds="fc", batch=_batch_each, grad=_exp_grad, samples=_matrices(3, 2),
+    doc="The exponential of square matrices.",
+)  # fmt: skip
