@@ -127,7 +127,7 @@ def test_public_names_are_unique():
 def test_rules_name_what_they_can_have():
     for op in REGISTRY.values():
         inputs = {n.lstrip("*") for n in op.inputs}
-        known = inputs | {"g", "out", "needs", "shapes"}
+        known = inputs | {"g", *op.outputs, "needs", "shapes"}
         known |= {f"{n}_{fact}" for n in inputs for fact in ("shape", "dtype")}
         dtype = next(d for d in reversed(DTYPES) if takes(op, d))
         known |= {p for _, params in samples(op, Make(dtype)) for p in params}

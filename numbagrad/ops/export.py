@@ -19,6 +19,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 #: The public functions of the package by name.
 EXPORTS: dict[str, Any] = {}
+#: Those of its modules, such as ``ng.linalg``, by module and name.
+NAMESPACES: dict[str, dict[str, Any]] = {"linalg": {}, "fft": {}, "special": {}}
 #: What counts as a number next to tensors.
 NUMBERS = (bool, int, float, complex)
 
@@ -110,8 +112,11 @@ def public(
     inplace: bool = False,
     out: bool = False,
     aliases: tuple[str, ...] = (),
+    namespace: str | None = None,
 ) -> Callable[[F], F]:
     """Decorator: publish a function of tensors as ``ng.<name>`` and as a method.
+
+    With a `namespace` it is published as ``ng.<namespace>.<name>``, and has no method.
 
     The decorated function itself stays as it is, for use by other ops.
     """
@@ -121,6 +126,9 @@ def public(
         visible: Callable[..., Any] = fn
         if out:
             visible = _with_out(own, fn)
+        if namespace is not None:
+            NAMESPACES[namespace].update(dict.fromkeys((own, *aliases), visible))
+            return fn
         for n in (own, *aliases):
             publish(n, visible, methods=(n,) if method else ())
             if inplace:

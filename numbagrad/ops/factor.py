@@ -78,7 +78,7 @@ def with_diagonal(x: Tensor, diagonal: Any) -> Tensor:
     return E.where(identity(x._data.shape[-1]), value, x)
 
 
-def _head(x: Tensor, m: int, n: int) -> Tensor:
+def head(x: Tensor, m: int, n: int) -> Tensor:
     index = (*(slice(None),) * (x.ndim - 2), slice(0, m), slice(0, n))
     return x if x._data.shape[-2:] == (m, n) else V.slice_(x, index=index)
 
@@ -245,8 +245,8 @@ pseudo_inverse = primitive(
     inputs=("x", "atol", "rtol"), kinds="fc", batch=_batch_each,
     grad=(_pinv_grad, None, None),
     samples=lambda make: [
-        call(make(3, 2), 0.0, 1e-6, hermitian=False), call(make(2, 2, 3), 0.0, 1e-6, hermitian=False)]
-    if make.layout != "broadcast" else [call(make(1, 1), 0.0, 1e-6, hermitian=False)],
+        call(make(*shape), 0.0, 1e-6, hermitian=False)
+        for shape in (((3, 2), (2, 2, 3)) if make.layout != "broadcast" else ((1, 1),))],
     doc="The Moore-Penrose inverse; singular values up to max(atol, rtol times the largest) are 0.",
 )  # fmt: skip
 
@@ -321,24 +321,28 @@ slogdet = primitive(
 # -- factorisations -------------------------------------------------------------------------------
 
 
-def _cholesky_grad(g: Tensor, out: Tensor) -> Tensor:
+def _cholesky_grad(g: Tensor, out: Tensor, is_upper: bool) -> Tensor:
     # gA = L^-H phi(L^H gL) L^-1, phi: the lower triangle, half the diagonal [Murray 2.3].
-    phi = lower(matmul(adjoint(out), g))
+    u, gl = (out, adjoint(g)) if is_upper else (adjoint(out), g)
+    phi = lower(matmul(u, gl))
     phi = (phi + adjoint(lower(phi, -1))) * 0.5
-    phi = with_diagonal(phi, E.real(main_diagonal(phi)))
-    u = adjoint(out)
     half = solve_triangular(u, phi, is_upper=True, unit=False)
     return adjoint(solve_triangular(u, adjoint(half), is_upper=True, unit=False))
+
+
+def _cholesky(x: Any, *, is_upper: bool) -> Any:
+    return np.linalg.cholesky(x, upper=is_upper)
 
 
 cholesky = primitive(
     "linalg_cholesky",
     lapack.checked("cholesky", "The factorization could not be completed because the input is not "
-                   "positive-definite.")(np.linalg.cholesky),
-    _square, kinds="fc", batch=_batch_each, grad=_cholesky_grad,
-    checked=lambda x: cholesky(*_definite(x)),
-    samples=lambda make: [call(*_definite(make(*s))) for s in ((3, 3), (2, 2, 2))],
-    doc="The lower factor of positive definite matrices, of which the lower triangle is read.",
+                   "positive-definite.")(_cholesky),
+    lambda x, is_upper: _square(x), kinds="fc", batch=_batch_each, grad=_cholesky_grad,
+    checked=lambda x, is_upper: cholesky(*_definite(x), is_upper=is_upper),
+    samples=lambda make: [
+        call(*_definite(make(*shape)), is_upper=len(shape) == 2) for shape in ((3, 3), (2, 2, 2))],
+    doc="A triangular factor of positive definite matrices, of which the same triangle is read.",
 )  # fmt: skip
 
 
@@ -380,12 +384,12 @@ def _qr_grad(g: Any, x: Tensor, q: Tensor, r: Tensor, complete: bool) -> Tensor:
     # A = (X Y), R = (U W): X = Q U, W = Q^H Y.
     y = _columns_from(x, m)
     if gr is None:
-        g_left = _qr_square(gq, None, q, _head(r, m, m))
+        g_left = _qr_square(gq, None, q, head(r, m, m))
         return cat(g_left, E.fill(y, 0), dim=x.ndim - 1)
     gw = _columns_from(gr, m)
     through = matmul(y, adjoint(gw))
     gq = through if gq is None else gq + through
-    g_left = _qr_square(gq, _head(gr, m, m), q, _head(r, m, m))
+    g_left = _qr_square(gq, head(gr, m, m), q, head(r, m, m))
     return cat(g_left, matmul(q, gw), dim=x.ndim - 1)
 
 
@@ -402,12 +406,13 @@ qr = primitive(
 )  # fmt: skip
 
 
-def _eigh(x: Any, *, uplo: str) -> Any:
+def _eigh(x: Any, *, uplo: Any) -> Any:
     return tuple(np.linalg.eigh(x, uplo))
 
 
 def _eigh_grad(g: Any, values: Tensor, vectors: Tensor) -> Tensor:
-    # gA = V ((V^H gV) / E + diag(gL)) V^H, E_ij = L_j - L_i [Giles 3.1], [Boeddeker 4.2].
+    # gA = V (skew(V^H gV) / E + diag(gL)) V^H, E_ij = L_j - L_i [Giles 3.1], [Boeddeker 4.2]; the
+    # skew-Hermitian part is what moves along the unitary matrices, so that gA is Hermitian.
     gl, gv = g
     vh = adjoint(vectors)
     if gv is None:
@@ -416,8 +421,8 @@ def _eigh_grad(g: Any, values: Tensor, vectors: Tensor) -> Tensor:
     if vectors.is_complex():
         _phase_free("linalg_eigh", "eigenvectors", E.imag_part(main_diagonal(inner)))
     gaps = with_diagonal(columns(values) - rows(values), 1)
-    inner = with_diagonal(inner / gaps, 0 if gl is None else gl)
-    return matmul(matmul(vectors, inner), vh)
+    inner = (inner - adjoint(inner)) * 0.5 / gaps
+    return matmul(matmul(vectors, with_diagonal(inner, 0 if gl is None else gl)), vh)
 
 
 eigh = primitive(
@@ -486,11 +491,11 @@ def _svd_grad(g: Any, u: Tensor, s: Tensor, vh: Tensor) -> Tensor:
     # and, for complex matrices, the phase common to U and V.
     gu, gs, gvh = g
     m, n, k = u._data.shape[-2], vh._data.shape[-1], s._data.shape[-1]
-    u, vh = _head(u, m, k), _head(vh, k, n)
+    u, vh = head(u, m, k), head(vh, k, n)
     if gu is None and gvh is None:
         return matmul(u * columns(gs), vh)
-    gu = None if gu is None else _head(gu, m, k)
-    gvh = None if gvh is None else _head(gvh, k, n)
+    gu = None if gu is None else head(gu, m, k)
+    gvh = None if gvh is None else head(gvh, k, n)
     gaps = with_diagonal((columns(s) - rows(s)) * (columns(s) + rows(s)), 1)
     inner: Any = 0
     phase: Tensor | None = None
@@ -548,8 +553,8 @@ def _lu_grad(g: Any, x: Tensor, lu: Tensor, pivots: Tensor) -> Tensor:
     m, n = x._data.shape[-2:]
     k = min(m, n)
     glu = g[0]
-    unit, up = _head(lu, k, k), _head(lu, k, k)
-    gl, gu = lower(_head(glu, k, k), -1), upper(_head(glu, k, k))
+    unit, up = head(lu, k, k), head(lu, k, k)
+    gl, gu = lower(head(glu, k, k), -1), upper(head(glu, k, k))
     l1 = with_diagonal(lower(unit, -1), 1)
     u1 = upper(up)
     inner_l, inner_u = matmul(adjoint(l1), gl), matmul(gu, adjoint(u1))
@@ -612,7 +617,7 @@ def _exp_grad(g: Tensor, x: Tensor) -> Tensor:
     zero = E.fill(a, 0)
     above = cat(a, g, dim=x.ndim - 1)
     below = cat(zero, a, dim=x.ndim - 1)
-    return _columns_from(_head(matrix_exp(cat(above, below, dim=x.ndim - 2)), n, 2 * n), n)
+    return _columns_from(head(matrix_exp(cat(above, below, dim=x.ndim - 2)), n, 2 * n), n)
 
 
 matrix_exp = primitive(

@@ -7,6 +7,7 @@ Triangular systems, LU factors and the exponential, which it lacks, are written 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -93,14 +94,14 @@ def _forward(a: Array, x: Array, unit: bool) -> None:
 def lu_factor(x: Array, *, pivot: bool) -> tuple[Array, Array, Array]:
     """Packed factors, LAPACK's pivots (from 1), and for each matrix the first zero pivot (or 0)."""
     *batch, m, n = x.shape
-    lu = np.array(x).reshape(-1, m, n)
+    lu = np.array(x).reshape(math.prod(batch), m, n)
     k = min(m, n)
     which = np.arange(len(lu))
     pivots = np.tile(np.arange(1, k + 1, dtype=np.int32), (len(lu), 1))
     info = np.zeros(len(lu), np.int32)
     for j in range(k):
         if pivot:
-            column = lu[:, j:, j]
+            column: Any = lu[:, j:, j]
             # LAPACK compares |re| + |im|.
             size = abs(column.real) + abs(column.imag) if lu.dtype.kind == "c" else abs(column)
             best = size.argmax(1) + j
@@ -116,7 +117,7 @@ def lu_factor(x: Array, *, pivot: bool) -> tuple[Array, Array, Array]:
 def permutation(pivots: Array, *, size: int) -> Array:
     """The order of rows that swapping row i with row ``pivots[i] - 1`` in turn leads to."""
     *batch, k = pivots.shape
-    swaps = pivots.reshape(-1, k).astype(np.int64) - 1
+    swaps = pivots.reshape(math.prod(batch), k).astype(np.int64) - 1
     order = np.tile(np.arange(size), (len(swaps), 1))
     which = np.arange(len(swaps))
     for i in range(k):
@@ -162,7 +163,7 @@ def matrix_exp(x: Array) -> Array:
     if x.size == 0:
         return x.copy()
     flat = x.reshape(-1, n, n)
-    wide = flat.astype(np.complex128 if x.dtype.kind == "c" else np.float64)
+    wide: Any = flat.astype(np.complex128 if x.dtype.kind == "c" else np.float64)
     size = abs(wide).sum(1).max(1)
     finite = np.isfinite(size)
     ratio = np.where(finite & (size > _PADE_RADIUS), size / _PADE_RADIUS, 1.0)

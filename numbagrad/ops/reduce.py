@@ -15,6 +15,7 @@ from . import elementwise as E
 from . import reduction as R
 from . import view as V
 from .export import check_kinds, check_tensor, public
+from .factor import svd
 from .view import wrap_dim
 
 Dim = Any
@@ -364,7 +365,7 @@ def norm(
         )
     axes = dims("norm", dim, x.ndim)
     if p == "nuc":
-        raise RuntimeError("norm: the nuclear norm is not supported; its SVD is planned")
+        return _nuclear(x, dim, keepdim)
     order = 2.0 if p in ("fro", None) else float(p)
     magnitude = E.abs(x)
     if order == 2:
@@ -380,7 +381,26 @@ def norm(
         nonzero = E.to_dtype(E.ne(x, 0), magnitude._data.dtype)
         # A step function: its gradient is 0.
         return R.sum_(nonzero + E.fill(magnitude, 0), dim=axes, keepdim=keepdim)
-    return E.pow(R.sum_(E.pow(magnitude, order), dim=axes, keepdim=keepdim), 1 / order)
+    if 0 < order < 2:  # the derivative of a power is infinite at 0, that of the norm counts as 0
+        zero = E.eq(magnitude, 0)
+        powers = E.where(zero, 0, E.pow(E.where(zero, 1, magnitude), order))
+    else:
+        powers = E.pow(magnitude, order)
+    total = R.sum_(powers, dim=axes, keepdim=keepdim)
+    flat = E.eq(total, 0)
+    root = E.pow(E.where(flat, 1, total), 1 / order)
+    return E.where(flat, 0 if order > 0 else math.inf, root)
+
+
+def _nuclear(x: Tensor, dim: Dim, keepdim: bool) -> Tensor:
+    """The sum of the singular values of the matrices in two dimensions."""
+    axes = dims("norm", dim, x.ndim)
+    if len(axes) != 2:
+        raise RuntimeError(f"norm: the nuclear norm is of matrices: give two dims, not {dim}")
+    rest = tuple(d for d in range(x.ndim) if d not in axes)
+    values = svd(V.permute(x, dims=(*rest, *axes)), full=False)[1]
+    total = R.sum_(values, dim=(values.ndim - 1,), keepdim=False)
+    return V.reshape(total, R.reduced_shape(tuple(x._data.shape), axes, True)) if keepdim else total
 
 
 @public(inplace=True, out=True)

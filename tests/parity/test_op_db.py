@@ -49,6 +49,8 @@ ADAPTED: dict[str, Callable[..., Any]] = {
     "einsum": lambda xs, equation: ng.einsum(equation, xs),
     "polygamma": lambda x, n: ng.polygamma(n, x),
     "special.polygamma": lambda x, n: ng.special.polygamma(n, x),
+    "linalg.pinv.singular": lambda a, b: ng.linalg.pinv(a @ b.mT),
+    "linalg.lstsq.grad_oriented": lambda a, b, driver: ng.linalg.lstsq(a, b, driver=driver)[:2],
 }
 
 
@@ -92,17 +94,22 @@ GAPS = (
         when=lambda d, s: not d.is_floating_point,
     ),
     Gap("logspace", "rounded once, from float64", when=lambda d, s: d is torch.uint8),
+    Gap(
+        "linalg.norm",
+        "the second derivative at 0 is 0, not NaN",
+        when=lambda d, s: not s.input.any(),
+    ),
     # Not there yet.
     Gap("einsum", "PyTorch widens integers that it sums over", when=lambda d, s: d is torch.uint8),
     Gap("logaddexp", "complex: another branch of the logarithm", when=lambda d, s: d.is_complex),
-    Gap("norm", "nuclear norms need an SVD", when=lambda d, s: "nuc" in s.args),
 )
 
 
 def _variants(op: Any) -> Iterator[tuple[str, Any, Any]]:
     """(kind, PyTorch's callable, ours) for each form in which numbagrad has the op."""
     method = getattr(ng.Tensor, op.name, None)
-    function = ADAPTED.get(op.name) or resolve(op.name)
+    variant = f"{op.name}.{op.variant_test_name}"
+    function = ADAPTED.get(variant) or ADAPTED.get(op.name) or resolve(op.name)
     if isinstance(function, ng.dtype):  # ng.bool is a dtype, PyTorch's sample means x.bool()
         function = method
     if function is not None:
@@ -142,6 +149,9 @@ def _compare(op: Any, kind: str, theirs: Any, ours: Any, sample: Any, dtype: Any
     ties = op.name == "mode" or not dtype.is_floating_point
     if op.name in UNORDERED and ties and isinstance(expected, tuple):
         result, expected = result[0], expected[0]
+    # What is not determined, such as the sign of an eigenvector, is taken out of both.
+    determined = sample.output_process_fn_grad
+    result, expected = determined(result), determined(expected)
     check(result, expected)
     wanted = [x for x in tensors((inp, args, kwargs)) if x.requires_grad]
     if wanted:
