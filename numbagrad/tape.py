@@ -174,12 +174,13 @@ class OpNode(Node):
     refer back to this node, and a tensor's history may be changed later by an in-place op.
     """
 
-    __slots__ = ("counters", "mask", "metas", "params", "saved", "versions")
+    __slots__ = ("counters", "mask", "metas", "out_metas", "params", "saved", "versions")
 
     op: Any  # of the class
     params: dict[str, Any]
     mask: int  # bit i: input i wants a gradient
     metas: list[Meta | None] | None  # of each tensor input; None if all are like the output
+    out_metas: list[Meta] | None  # None for a single output
     saved: list[Any] | None  # arrays, tracers, numbers; None after they were freed
     counters: list[list[int] | None]  # the version counter of each saved tensor
     versions: list[int] | None  # the versions at that time; None if all were 0
@@ -384,10 +385,12 @@ def record(modes: Modes, op: Any, args: tuple[Any, ...], params: dict[str, Any],
     node.stack = None
     if single:
         node.n_outputs = 1
+        node.out_metas = None
         outs._node = node
         outs._requires_grad = True
     else:
         node.n_outputs = len(outs)
+        node.out_metas = [(o._data.shape, o._data.dtype) for o in outs]
         for nr, out in enumerate(outs):
             if out._data.dtype.kind in "fc":
                 out._node = node

@@ -872,3 +872,9 @@ def test_no_warning_for_sizes_and_a_limit_for_all():
     for n in range(1, 300):
         f(ng.ones(n))
     assert sum(map(len, f._entries.values())) <= 256
+
+
+def test_real_part_of_what_numpy_computed():
+    z = ng.tensor([1 + 2j, 3 - 1j])
+    f = lambda z: (z * z).real * z  # noqa: E731
+    assert ng.compile(f)(z).tolist() == f(z).tolist()

@@ -182,7 +182,8 @@ class Executable:
             base = np.ndarray(buffer.shape, buffer.dtype, slots[self._arena_slot], buffer.at)
         else:
             base = slots[self._slot[place.buffer]]
-        if base.shape == place.shape and base.strides == place.strides and place.offset == 0:
+        same = base.shape == place.shape and base.strides == place.strides and place.offset == 0
+        if same and base.dtype is a.dtype:  # a real part has the strides of the whole
             return base
         if base.flags.c_contiguous and base.nbytes:
             # Through the bytes: the place may be a view of a dense copy, of any shape.

@@ -313,7 +313,7 @@ def _slogdet_grad(g: Any, x: Tensor, sign: Tensor) -> Tensor:
 slogdet = primitive(
     "linalg_slogdet", lapack.checked("slogdet", "")(_slogdet),
     lambda x: [(tuple(x.shape[:-2]), x.dtype), (tuple(x.shape[:-2]), dtypes.real_of(x.dtype))],
-    kinds="fc", batch=_batch_each, outputs=("sign", "logabs"), grad=_slogdet_grad,
+    kinds="fc", batch=_batch_each, outputs=("sign", "logabs"), partial=True, grad=_slogdet_grad,
     samples=_matrices(3, 2), doc="Sign and logarithm of the absolute value of the determinant.",
 )  # fmt: skip
 
@@ -399,7 +399,7 @@ def _columns_from(x: Tensor, start: int) -> Tensor:
 
 qr = primitive(
     "linalg_qr", lapack.checked("qr", "The factorization failed.")(_qr), _qr_shape,
-    kinds="fc", batch=_batch_each, outputs=("q", "r"), grad=_qr_grad,
+    kinds="fc", batch=_batch_each, outputs=("q", "r"), partial=True, grad=_qr_grad,
     samples=lambda make: [call(make(*s), complete=False) for s in _SHAPES]
     if make.layout != "broadcast" else [call(make(2, 1), complete=False)],
     doc="An orthonormal and an upper triangular factor.",
@@ -430,7 +430,7 @@ eigh = primitive(
     lapack.checked("eigh", "The algorithm failed to converge because the input matrix is "
                    "ill-conditioned or has too many repeated eigenvalues.")(_eigh),
     lambda x, uplo: [(tuple(x.shape[:-1]), dtypes.real_of(x.dtype)), _square(x)],
-    kinds="fc", batch=_batch_each, outputs=("values", "vectors"), grad=_eigh_grad,
+    kinds="fc", batch=_batch_each, outputs=("values", "vectors"), partial=True, grad=_eigh_grad,
     checked=lambda x, uplo: _phaseless(*eigh(*_hermitian(x), uplo=uplo)),
     samples=lambda make: [call(*_hermitian(make(3, 3)), uplo="L")],
     doc="Eigenvalues, ascending, and eigenvectors of Hermitian matrices.",
@@ -466,7 +466,7 @@ eig = primitive(
         _eig),
     lambda x: [(tuple(x.shape[:-1]), E.complex_of(x.dtype)),
                (tuple(x.shape), E.complex_of(x.dtype))],
-    kinds="fc", batch=_batch_each, outputs=("values", "vectors"), grad=_eig_grad,
+    kinds="fc", batch=_batch_each, outputs=("values", "vectors"), partial=True, grad=_eig_grad,
     checked=lambda x: _phaseless(*eig(x)), samples=_matrices(3, 2),
     doc="Eigenvalues and eigenvectors of square matrices, always complex.",
 )  # fmt: skip
@@ -534,7 +534,8 @@ svd = primitive(
     "linalg_svd",
     lapack.checked("svd", "The algorithm failed to converge because the input matrix contained "
                    "non-finite values.")(_svd),
-    _svd_shape, kinds="fc", batch=_batch_each, outputs=("u", "s", "vh"), grad=_svd_grad,
+    _svd_shape, kinds="fc", batch=_batch_each, outputs=("u", "s", "vh"), partial=True,
+    grad=_svd_grad,
     checked=lambda x, full: _phaseless(*svd(x, full=full)),
     samples=lambda make: [call(make(*s), full=False) for s in _SHAPES]
     if make.layout != "broadcast" else [call(make(2, 1), full=False)],
@@ -602,7 +603,7 @@ def unpermuted(x: Tensor, order: Tensor) -> Tensor:
 
 lu_factor = primitive(
     "linalg_lu_factor", lapack.checked("lu_factor", "")(lapack.lu_factor), _lu_shape,
-    kinds="fc", batch=_batch_each, outputs=("lu", "pivots", "info"), grad=_lu_grad,
+    kinds="fc", batch=_batch_each, outputs=("lu", "pivots", "info"), partial=True, grad=_lu_grad,
     samples=lambda make: [call(make(*s), pivot=True) for s in _SHAPES]
     if make.layout != "broadcast" else [call(make(2, 1), pivot=True)],
     doc="LU factors in one matrix, the pivots, and where a pivot is zero.",

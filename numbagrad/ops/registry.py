@@ -100,9 +100,10 @@ class Op:
     flops: Callable[..., int] | None = None
     #: Dtype kinds that the op takes, in NumPy's letters.
     kinds: str = "biufc"
-    #: Names under which the rules read the outputs of an op that has several. Such a rule gets a
-    #: tuple `g` with None for each output that no gradient reached.
+    #: Names under which rules read the outputs.
     outputs: tuple[str, ...] = ("out",)
+    #: The rules take None, not zeros, for one of several outputs that no gradient reached.
+    partial: bool = False
     #: A function of the inputs that checks by differences look at in place of the op, where that is
     #: defined on a subset only (Hermitian matrices) or up to a choice (the phase of a vector).
     checked: Callable[..., Any] | None = None
@@ -182,7 +183,11 @@ class Op:
         if len(grads) == 1:
             g: Any = grads[0]
         else:
-            g = tuple(grads)
+            assert node.out_metas is not None
+            g = tuple(
+                wrap(np.zeros(*meta)) if t is None and not self.partial else t
+                for t, meta in zip(grads, node.out_metas, strict=True)
+            )
         named: dict[str, Any] = {"g": g, **node.params}
         for (is_output, i), value in zip(self.residuals(node.mask), values, strict=True):
             named[(self.outputs if is_output else self.inputs)[i]] = value
