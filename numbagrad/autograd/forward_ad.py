@@ -53,6 +53,12 @@ class _DualLevel(Dual):
             modes.grad = grad
         return tuple(o._data for o in out) if isinstance(out, tuple) else out._data
 
+    def apply(self, op: Any, args: list[Any], owned: list[bool], params: dict[str, Any]) -> Any:
+        if not thread.modes.inference:
+            return super().apply(op, args, owned, params)
+        with set_fwd_grad_enabled(False):
+            return super().apply(op, args, owned, params)
+
     def constant_of(self, data: DualTracer) -> Tensor:
         return data.primal.detach()
 

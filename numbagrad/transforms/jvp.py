@@ -11,7 +11,7 @@ from ..autograd.api import grad as autograd_grad
 from ..dispatch import bind
 from ..inplace import assign
 from ..ir.pytree import flatten, tree_map, unflatten
-from ..modes import thread
+from ..modes import set_fwd_grad_enabled, thread
 from ..ops.elementwise import add, to_dtype
 from ..ops.view import expand_to, reshape, view
 from ..tape import refresh
@@ -85,8 +85,7 @@ class Dual(Level):
         return [] if tangent is None else [f"tangent={tangent}"]
 
     def apply(self, op: Any, args: list[Any], owned: list[bool], params: dict[str, Any]) -> Any:
-        modes = thread.modes
-        forward = modes.forward and not modes.inference
+        forward = thread.modes.forward
         primals = [a._data.primal if o else a for a, o in zip(args, owned)]
         tangents = [a._data.tangent if o and forward else None for a, o in zip(args, owned)]
         out, tangent = push(op, primals, tangents, params)
@@ -285,10 +284,16 @@ def _check_pairs(primals: Sequence[Any], tangents: Sequence[Any]) -> None:
                 f"jvp(f, primals, tangents): Expected tangent {i} to have the shape of its primal, "
                 f"but got {tuple(t.shape)} for a primal of shape {tuple(x.shape)}"
             )
-        if x._data.dtype.kind not in "fc" or x._data.dtype is not t._data.dtype:
+        for what, value in (("primal", x), ("tangent", t)):
+            if value._data.dtype.kind not in "fc":
+                raise ValueError(
+                    f"jvp(f, primals, tangents): Expected {what} to be floating point or complex, "
+                    f"but got: {value.dtype}"
+                )
+        if t._data.dtype.kind == "c" and x._data.dtype.kind == "f":
             raise RuntimeError(
-                "jvp(f, primals, tangents): Expected primals and tangents of one floating-point or "
-                f"complex dtype, but primal {i} is of {x.dtype} and its tangent of {t.dtype}"
+                f"jvp(f, primals, tangents): Expected tangent {i} to be real as its primal is, but "
+                f"got {t.dtype}"
             )
 
 
@@ -296,8 +301,9 @@ def dual(level: Dual, x: Tensor, t: Tensor | None) -> Tensor:
     """The tensor of the level for a value and its tangent."""
     if x._view is not None:
         refresh(x)
-    stand = wrap(DualTracer(level, x, t))
-    return stand
+    if t is not None and t._data.dtype is not x._data.dtype:
+        t = to_dtype(t, x._data.dtype)
+    return wrap(DualTracer(level, x, t))
 
 
 def jvp_of(
@@ -317,7 +323,7 @@ def jvp_of(
     if not leaves:
         raise RuntimeError(f"{where}: Expected primals to contain at least one Tensor.")
     _check_pairs(leaves, flat)
-    with Dual() as level:
+    with set_fwd_grad_enabled(True), Dual() as level:
         stands = [dual(level, x, t) for x, t in zip(leaves, flat, strict=True)]
         before = [s._data for s in stands]
         result = func(*replaced(args, argnums, unflatten(structure, stands)))

@@ -349,6 +349,11 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
     (tensor([2., 4.]), tensor([0., 4.]))
     """
     leaves, structure = flatten(primals)
+    for x in leaves:
+        if isinstance(x, Tensor) and x._data.dtype.kind not in "fc":
+            raise ValueError(
+                f"linearize: Expected primal to be floating point or complex, but got: {x.dtype}"
+            )
     argnums = tuple(range(len(primals)))
     with recording() as outer:
         output, vjp_fn, _ = vjp_of(func, primals, argnums, False)
