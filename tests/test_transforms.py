@@ -558,3 +558,27 @@ def test_outer_products_of_a_batch():
     close(x.unsqueeze(1) @ y, x.unsqueeze(1) * y)
     with pytest.raises(RuntimeError, match=r"must match|broadcast"):
         x @ y[:2]
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [
+        lambda x: x.cummax(0), lambda x: x.cummin(1), lambda x: x.median(), lambda x: x.median(0),
+        lambda x: x.nanmedian(1), lambda x: x.mode(1), lambda x: x.quantile(0.3, 1),
+        lambda x: x.nanquantile(ng.tensor([0.2, 0.9]), 0), lambda x: ng.histc(x, 4),
+        lambda x: ng.histc(x, 4, -1, 1), lambda x: ng.isin(x, x[:1]),
+        lambda x: ng.searchsorted(ng.arange(3.0), x), lambda x: ng.bucketize(x, x[0].sort()[0]),
+        lambda x: ng.searchsorted(x.sort(1)[0], x),
+        lambda x: ng.nn.functional.binary_cross_entropy(x.sigmoid(), x.sigmoid()),
+    ],
+)  # fmt: skip
+def test_functions_of_order_under_vmap_and_compile(fn):
+    """They choose by values without showing them to Python."""
+    x = ng.from_numpy(np.random.default_rng(0).normal(size=(2, 3, 5)).astype(np.float32).round(1))
+    rows = [fn(r) for r in x]
+    for found in (func.vmap(fn)(x), ng.compile(func.vmap(fn))(x)):
+        if isinstance(found, ng.Tensor):
+            close(found, ng.stack(rows), 1e-6)
+        else:
+            for i, f in enumerate(found):
+                close(f, ng.stack([r[i] for r in rows]))

@@ -15,6 +15,8 @@ from . import elementwise as E
 from . import shape as S
 from . import view as V
 from .export import check_tensor, public
+from .gather import gather_, sort_order, take_rows
+from .search import search
 from .view import wrap_dim
 
 
@@ -356,8 +358,14 @@ def isin(
     elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False
 ) -> Tensor:
     """True for the elements that are among `test_elements`."""
-    a, b = (x._data if isinstance(x, Tensor) else x for x in (elements, test_elements))
-    return wrap(np.asarray(np.isin(a, b, assume_unique=assume_unique, invert=invert)))
+    a, b = (x if isinstance(x, Tensor) else wrap(np.asarray(x)) for x in (elements, test_elements))
+    n = b.numel()
+    if n == 0:
+        return wrap(np.full(a._data.shape, bool(invert)))
+    b = V.reshape(b, (n,))
+    b = gather_(b, sort_order(b, dim=0, descending=False), dim=0)
+    places = E.minimum(search(b, a, right=False), n - 1)
+    return (E.ne if invert else E.eq)(a, take_rows(b, places, dim=0))
 
 
 @public(method=False)

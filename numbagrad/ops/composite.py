@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes, return_types
+from ..dispatch import values_of
 from ..tensor import Tensor, method, wrap
 from . import elementwise as E
 from . import math as M
@@ -17,10 +18,11 @@ from . import shape as S
 from . import view as V
 from .batching import SHIFT
 from .export import check_kinds, check_tensor, inplace_form, operands, public
-from .gather import gather_
+from .gather import gather_, scatter_add_zeros
 from .linalg import matmul as _matmul
 from .products import bmm, dot
 from .registry import call, primitive
+from .search import running_place, search
 from .view import wrap_dim
 
 # -- elementwise ----------------------------------------------------------------------------------
@@ -173,14 +175,7 @@ def _running(name: str, input: Tensor, dim: int) -> Any:
     d = wrap_dim(dim, x.ndim)
     if x.ndim == 0:
         return kind(V.clone(x), wrap(np.zeros((), np.int64)))
-    data = x._data
-    best = (np.maximum if name == "cummax" else np.minimum).accumulate(data, axis=d)
-    # The place of the latest element that equals the extremum so far.
-    hit = (data == best) | (np.isnan(data) if data.dtype.kind == "f" else False)
-    shape = [1] * x.ndim
-    shape[d] = data.shape[d]
-    places = np.where(hit, np.arange(data.shape[d]).reshape(shape), 0)
-    indices = wrap(np.maximum.accumulate(places, axis=d))
+    indices = running_place(x, dim=d, largest=name == "cummax")
     return kind(gather_(x, indices, dim=d), indices)
 
 
@@ -249,7 +244,8 @@ def _quantile(
         raise RuntimeError(f"{name}() q tensor must be same dtype as the input tensor")
     if q.ndim > 1:
         raise RuntimeError(f"{name}() q must be a scalar or 1D tensor")
-    if ((q._data < 0) | (q._data > 1)).any():
+    known = values_of(q)
+    if known is not None and ((known < 0) | (known > 1)).any():
         raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {q.tolist()}")
     if dim is None:
         rows, d = S.flatten(x), 0
@@ -257,26 +253,28 @@ def _quantile(
         rows, d = x, wrap_dim(dim, x.ndim)
     rows = S.movedim(rows, d, -1) if rows.ndim else V.reshape(rows, (1,))
     ordered = rows.sort(-1)[0]
-    nan = np.isnan(ordered._data)
-    count = (
-        np.sum(~nan, -1, keepdims=True)
-        if skip_nan
-        else np.full((*rows.shape[:-1], 1), rows.shape[-1])
-    )
-    position = V.reshape(q, (q.numel(),)) * wrap(np.maximum(count - 1, 0).astype(x._data.dtype))
+    nan = E.isnan(ordered)
+    last: Any = rows._data.shape[-1] - 1
+    if skip_nan:
+        present = E.to_dtype(E.logical_not(nan), x._data.dtype)
+        last = E.maximum(R.sum_(present, dim=(rows.ndim - 1,), keepdim=True) - 1, 0)
+    position = V.reshape(q, (q.numel(),)) * last
     if interpolation == "nearest":
         position = E.rint(position)
-    below, above = np.floor(position._data), np.ceil(position._data)
+    below, above = E.floor(position), E.ceil(position)
     if interpolation in ("lower", "higher"):
         below = above = below if interpolation == "lower" else above
-    fraction = position - wrap(below)
+    fraction = position - below
     if interpolation == "midpoint":
         fraction = E.fill(fraction, 0.5)
-    a = gather_(ordered, wrap(below.astype(np.int64)), dim=ordered.ndim - 1)
-    b = gather_(ordered, wrap(above.astype(np.int64)), dim=ordered.ndim - 1)
+    shape = (*rows._data.shape[:-1], q.numel())
+    a, b = (
+        gather_(ordered, V.expand_to(E.to_dtype(i, dtypes.I64), shape), dim=ordered.ndim - 1)
+        for i in (below, above)
+    )
     result = M.lerp(a, b, fraction)
     if not skip_nan:
-        bad = wrap(nan.any(-1, keepdims=True))
+        bad = D.any(nan, -1, True)
         result = E.where(bad, E.number_like(result, math.nan), result)
     result = S.movedim(result, -1, 0)  # the quantiles come first
     if keepdim:
@@ -541,10 +539,17 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
     x = check_tensor("histc", input)
     if bins <= 0:
         raise RuntimeError(f"bins must be > 0, but got {bins}")
-    low, high = min, max
-    if low == high and x.numel():
-        low, high = float(x._data.min()), float(x._data.max())
-    if low == high:
-        low, high = low - 1, high + 1
-    counts, _ = np.histogram(x._data.astype(np.float64), bins, (low, high))
-    return wrap(counts.astype(x._data.dtype))
+    x = E.to_dtype(V.reshape(x, (x.numel(),)), dtypes.F64)
+    low, high = (wrap(np.asarray(v, np.float64)) for v in (min, max))
+    if min == max and x.numel():
+        low, high = D.aminmax(x)
+    same = E.eq(low, high)
+    low, high = E.where(same, low - 1, low), E.where(same, high + 1, high)
+    # The last interval includes its end; what lies outside is counted beside them.
+    edges = low + (high - low) * wrap(np.arange(bins + 1) / bins)
+    places = search(edges, x, right=True) - 1
+    places = E.where(E.eq(x, high), bins - 1, places)
+    outside = E.logical_not(E.logical_and(E.ge(x, low), E.le(x, high)))
+    places = E.where(outside, bins, E.minimum(places, bins - 1))
+    counts = scatter_add_zeros(E.fill(x, 1), places, shape=(bins + 1,), dim=0)
+    return E.to_dtype(V.slice_(counts, index=(slice(0, bins),)), input._data.dtype)

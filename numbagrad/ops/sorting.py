@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import return_types
+from .. import dtypes, return_types
 from ..tensor import Tensor, wrap
 from . import elementwise as E
 from . import view as V
@@ -16,7 +16,10 @@ from .gather import (
     gather_,
     sort_order,
 )
+from .reduction import argmax, sum_
 from .scatter import _at_least_1d
+from .search import running_place, search
+from .shape import unsqueeze
 from .view import wrap_dim
 
 
@@ -104,16 +107,15 @@ def _median(kind: Any, input: Tensor, dim: int | None, keepdim: bool, skip_nan: 
     if n == 0:
         raise IndexError(f"{kind.__name__}(): Expected reduction dim {d} to have non-zero size.")
     order = sort_order(x, dim=d, descending=False)
-    if x._data.dtype.kind != "f" or not np.isnan(x._data).any():
+    if x._data.dtype.kind != "f":
         return _pick(kind, x, order, (n - 1) // 2, d, keepdim)
     # NaNs sort last. They are the median, the first of them, unless they are to be skipped.
-    missing = np.isnan(x._data).sum(d, keepdims=True)
+    missing = sum_(E.to_dtype(E.isnan(x), dtypes.I64), dim=(d,), keepdim=True)
     if skip_nan:
-        at = np.maximum(n - missing - 1, 0) // 2
+        at = E.floor_divide(E.maximum(n - missing - 1, 0), 2)
     else:
-        at = np.where(missing, n - missing, (n - 1) // 2)
-    order = gather_(order, wrap(at), dim=d)
-    return _pick(kind, x, order, 0, d, keepdim)
+        at = E.where(E.gt(missing, 0), n - missing, (n - 1) // 2)
+    return _pick(kind, x, gather_(order, at, dim=d), 0, d, keepdim)
 
 
 @public()
@@ -125,12 +127,19 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
         return _sorted(return_types.mode, x, x, 0)
     if x._data.shape[d] == 0:
         raise IndexError(f"mode(): Expected reduction dim {d} to have non-zero size.")
-    rows = np.moveaxis(x._data, d, -1)
-    at = np.empty((*rows.shape[:-1], 1), np.int64)
-    for row in np.ndindex(rows.shape[:-1]):
-        values, counts = np.unique(rows[row], return_counts=True)
-        at[row] = np.flatnonzero(rows[row] == values[counts.argmax()])[-1]
-    order = wrap(np.ascontiguousarray(np.moveaxis(at, -1, d)))
+    # The length of each run of equal elements in order, at its end; the first longest one wins.
+    order = sort_order(x, dim=d, descending=False)
+    values = gather_(x, order, dim=d)
+    n = x._data.shape[d]
+    tail = E.ne(
+        V.slice_(values, index=_at(d, slice(1, n))), V.slice_(values, index=_at(d, slice(0, n - 1)))
+    )
+    head = E.fill(E.ne(V.slice_(values, index=_at(d, slice(0, 1))), 0), True)
+    places = V.reshape(wrap(np.arange(n)), (*(1,) * d, n, *(1,) * (x.ndim - d - 1)))
+    starts = E.where(V.cat(head, tail, dim=d), places, 0)
+    length = places - gather_(starts, running_place(starts, dim=d, largest=True), dim=d)
+    longest = unsqueeze(argmax(length, dim=d), d)
+    order = gather_(order, longest, dim=d)
     return _pick(return_types.mode, x, order, 0, d, keepdim)
 
 
@@ -143,7 +152,7 @@ def searchsorted(
 
     With several dimensions, each row of `input` is searched in the same row of the sequence.
     """
-    sequence = check_tensor("searchsorted", sorted_sequence)._data
+    sequence = check_tensor("searchsorted", sorted_sequence)
     if side not in (None, "left", "right"):
         raise RuntimeError(f"searchsorted(): side can only be 'left' or 'right' but got {side!r}")
     if right and side == "left":
@@ -151,24 +160,18 @@ def searchsorted(
             "searchsorted(): side and right can't be set to opposites, got side of left while "
             "right was True"
         )
-    values = np.asarray(input._data if isinstance(input, Tensor) else input)
+    values = input if isinstance(input, Tensor) else wrap(np.asarray(input))
     if sorter is not None:
-        sequence = np.take_along_axis(sequence, sorter._data, -1)
-    where = "right" if right or side == "right" else "left"
-    if sequence.ndim == 1:
-        found = np.asarray(np.searchsorted(sequence, values, where))
-    else:
-        if sequence.shape[:-1] != values.shape[:-1]:
-            raise RuntimeError(
-                "searchsorted(): boundaries tensor should be 1 dimension or the first N-1 "
-                "dimensions of boundaries tensor and input value tensor must match, but we got "
-                f"boundaries tensor {list(sequence.shape)} and input value tensor "
-                f"{list(values.shape)}"
-            )
-        found = np.empty(values.shape, np.int64)
-        for row in np.ndindex(sequence.shape[:-1]):
-            found[row] = np.searchsorted(sequence[row], values[row], where)
-    return wrap(found.astype(np.int32 if out_int32 else np.int64, copy=False))
+        sequence = gather_(sequence, sorter, dim=sequence.ndim - 1)
+    if sequence.ndim > 1 and sequence.shape[:-1] != values.shape[:-1]:
+        raise RuntimeError(
+            "searchsorted(): boundaries tensor should be 1 dimension or the first N-1 "
+            "dimensions of boundaries tensor and input value tensor must match, but we got "
+            f"boundaries tensor {list(sequence.shape)} and input value tensor "
+            f"{list(values.shape)}"
+        )
+    found = search(sequence, values, right=right or side == "right")
+    return E.to_dtype(found, np.dtype(np.int32)) if out_int32 else found
 
 
 @public(method=False, out=True)

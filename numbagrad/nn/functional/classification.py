@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ... import dtypes
+from ...dispatch import values_of
 from ...ops import elementwise as E
 from ...ops import math, nn
 from ...ops.export import check_tensor
@@ -189,7 +190,8 @@ def binary_cross_entropy(
             f"Using a target size ({target.shape}) that is different to the input size "
             f"({input.shape}) is deprecated. Please ensure they have the same size."
         )
-    if not bool(((input >= 0) & (input <= 1)).all()):
+    known = values_of(input)
+    if known is not None and not ((known >= 0) & (known <= 1)).all():
         raise RuntimeError("all elements of input should be between 0 and 1")
     loss = nn.binary_cross_entropy(input, target)
     if weight is not None:

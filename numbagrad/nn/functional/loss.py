@@ -5,6 +5,7 @@ from __future__ import annotations
 import math as _math
 import warnings
 
+from ...dispatch import values_of
 from ...ops import elementwise as E
 from ...ops.export import check_tensor
 from ...ops.math import xlogy
@@ -219,7 +220,8 @@ def gaussian_nll_loss(
             differing = [v for x, v in zip(input.shape, variance.shape) if x != v]
             if variance.ndim != input.ndim or differing != [1]:
                 raise ValueError("var is of incorrect size")
-    if bool((variance < 0).any()):
+    known = values_of(variance)
+    if known is not None and (known < 0).any():
         raise ValueError("var has negative entry/entries")
     # The limit does not take part in the derivative.
     variance = variance + (E.where(E.lt(variance, eps), eps, variance) - variance).detach()
