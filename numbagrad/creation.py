@@ -11,7 +11,7 @@ import numpy as np
 from . import dtypes
 from .devices import check_device
 from .modes import thread
-from .ops.export import EXPORTS, check_tensor
+from .ops.export import EXPORTS, accepts_out, check_tensor
 from .tensor import INFERENCE, Tensor, method, wrap
 
 
@@ -391,7 +391,9 @@ def _attach_new_forms() -> None:
 _attach_new_forms()
 
 for _f in (
-    tensor, as_tensor, from_numpy, scalar_tensor, zeros, ones, empty, full, eye, arange, linspace,
-    logspace, zeros_like, ones_like, empty_like, full_like, is_tensor,
+    tensor, as_tensor, from_numpy, scalar_tensor, zeros_like, ones_like, empty_like, full_like,
+    is_tensor,
 ):  # fmt: skip
     EXPORTS[_f.__name__] = _f
+for _f in (zeros, ones, empty, full, eye, arange, linspace, logspace):
+    EXPORTS[_f.__name__] = accepts_out(_f)

@@ -12,6 +12,7 @@ from . import dtypes
 from .modes import thread
 from .ops.elementwise import to_dtype
 from .ops.view import alias, clone, view_scatter
+from .runtime.storage import resized
 from .tape import OpNode, next_sequence, record, refresh, stale_view_error
 from .tensor import INFERENCE, Tensor, version_counter, wrap
 
@@ -298,28 +299,57 @@ def modify(
             counter[0] += 1
 
 
+def check_out(out: Any, name: str) -> None:
+    """Raise unless `out` is a tensor or a sequence of different ones."""
+    outs = out if isinstance(out, tuple | list) else (out,)
+    for o in outs:
+        if not isinstance(o, Tensor):
+            raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(o).__name__}")
+    if len({id(o) for o in outs}) < len(outs):
+        raise RuntimeError(
+            f"unsupported operation: {name}(out=...) got one tensor for several results; give "
+            "each its own"
+        )
+
+
 def assign_out(out: Any, result: Any, name: str) -> Any:
     """The ``out=`` argument: resize and store; gradients are refused as in PyTorch."""
-    if isinstance(out, tuple | list):
-        return type(result)(*(assign_out(o, r, name) for o, r in zip(out, result, strict=True)))
-    if not isinstance(out, Tensor):
-        raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
+    if not isinstance(result, tuple):
+        if not isinstance(out, Tensor):
+            raise TypeError(f"{name}(): argument 'out' must be one Tensor, not {len(out)}")
+        return _store_out(out, result, name)
+    if isinstance(out, Tensor) or len(out) != len(result):
+        raise TypeError(f"{name}(): argument 'out' must be a tuple of {len(result)} Tensors")
+    for o, r in zip(out, result, strict=True):
+        if o._data.dtype is not r._data.dtype:
+            raise RuntimeError(
+                f"{name}(): Expected out tensor to have dtype {r.dtype}, but got {o.dtype} instead"
+            )
+    stored = [_store_out(o, r, name) for o, r in zip(out, result, strict=True)]
+    return getattr(type(result), "_make", tuple)(stored)
+
+
+def _store_out(out: Tensor, result: Tensor, name: str) -> Tensor:
     if thread.modes.grad and (result._requires_grad or out._requires_grad):
         raise RuntimeError(
             f"{name}(): functions with out=... arguments don't support automatic "
             "differentiation, but one of the arguments requires grad."
         )
-    if out._data.shape != result._data.shape:
-        check_cast(result._data.dtype, out._data.dtype)
+    data, shape = out._data, result._data.shape
+    if data.shape != shape:
+        check_mutable(out, f"{name}(out=)")
+        check_cast(result._data.dtype, data.dtype)
         if out.numel():
             warnings.warn(
                 f"An output with one or more elements was resized since it had shape "
-                f"{list(out.shape)}, which does not match the required output shape "
-                f"{list(result.shape)}. This behavior is deprecated; pass an empty or a fitting "
+                f"{list(data.shape)}, which does not match the required output shape "
+                f"{list(shape)}. This behavior is deprecated; pass an empty or a fitting "
                 f"out to {name}().",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=5,
             )
-        out._data = np.empty(result._data.shape, out._data.dtype)
-    assign(out, wrap(result._data), f"{name}(out=)")
-    return out
+        out._data = (
+            resized(data, shape) if data.__class__ is _ndarray else np.empty(shape, data.dtype)
+        )
+        out._view = None
+    return assign(out, wrap(result._data), f"{name}(out=)")

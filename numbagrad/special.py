@@ -7,7 +7,7 @@ from typing import Any
 
 from .ops import composite as C
 from .ops import elementwise as E
-from .ops.export import EXPORTS, check_tensor
+from .ops.export import EXPORTS, accepts_out, check_tensor
 from .tensor import Tensor
 
 _SAME = (
@@ -22,26 +22,31 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+@accepts_out
 def expit(input: Tensor) -> Tensor:
     """The logistic function 1 / (1 + exp(-x))."""
     return E.sigmoid(check_tensor("expit", input))
 
 
+@accepts_out
 def gammaln(input: Tensor) -> Tensor:
     """The logarithm of the absolute value of gamma."""
     return E.lgamma(check_tensor("gammaln", input))
 
 
+@accepts_out
 def psi(input: Tensor) -> Tensor:
     """The derivative of gammaln."""
     return E.digamma(check_tensor("psi", input))
 
 
+@accepts_out
 def multigammaln(input: Tensor, p: int) -> Tensor:
     """The logarithm of the multivariate gamma function of dimension p."""
     return C.mvlgamma(input, p)
 
 
+@accepts_out
 def zeta(input: Any, other: Any) -> Tensor:
     """Hurwitz's zeta function; differentiable in `other`."""
     if not isinstance(other, Tensor):
@@ -49,6 +54,7 @@ def zeta(input: Any, other: Any) -> Tensor:
     return E.zeta(input, other)
 
 
+@accepts_out
 def entr(input: Tensor) -> Tensor:
     """-x log(x), 0 at 0 and -inf below."""
     x = E.to_floating(check_tensor("entr", input))
@@ -57,6 +63,7 @@ def entr(input: Tensor) -> Tensor:
     return E.where(E.gt(x, 0), -inside * E.log(inside), outside)
 
 
+@accepts_out
 def xlog1py(input: Any, other: Any) -> Tensor:
     """input * log1p(other), and 0 where input is 0 (NaN where other is NaN)."""
     if not isinstance(other, Tensor):
@@ -68,11 +75,13 @@ def xlog1py(input: Any, other: Any) -> Tensor:
     return E.where(zero, 0, x * E.log1p(safe))
 
 
+@accepts_out
 def ndtr(input: Tensor) -> Tensor:
     """The cumulative distribution function of the standard normal."""
     return E.erfc(check_tensor("ndtr", input) * -math.sqrt(0.5)) * 0.5
 
 
+@accepts_out
 def ndtri(input: Tensor) -> Tensor:
     """The inverse of ndtr."""
     return E.erfinv(check_tensor("ndtri", input) * 2.0 - 1.0) * math.sqrt(2)

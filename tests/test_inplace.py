@@ -10,7 +10,7 @@ from tests.programs import expected, programs, run, same
 EXPECTED = expected()
 
 
-@pytest.mark.parametrize("name", programs("inplace", "views", "mutated"))
+@pytest.mark.parametrize("name", programs("inplace", "views", "mutated", "outs"))
 def test_as_in_pytorch(name):
     ours = run(name, ng)
     assert same(ours, EXPECTED[name]), f"\nnumbagrad: {ours}\n  PyTorch: {EXPECTED[name]}"
@@ -74,3 +74,41 @@ def test_second_derivative_through_in_place():
     (h2,) = ng.autograd.grad(g2.sum(), y)
     assert g.tolist() == pytest.approx(g2.tolist())
     assert h.tolist() == pytest.approx(h2.tolist())
+
+
+def test_out_names_what_it_wants():
+    x = ng.ones(2)
+    cases = {
+        "must be Tensor, not int": lambda: ng.exp(x, out=3),
+        "must be a tuple of 2 Tensors": lambda: ng.max(x, 0, out=ng.empty(())),
+        "one tensor for several results": lambda: ng.sort(x, out=(x, x)),
+        "dtype numbagrad.int64": lambda: ng.sort(x, out=(ng.empty(2), ng.empty(2))),
+    }
+    for text, call in cases.items():
+        with pytest.raises((TypeError, RuntimeError), match=text):
+            call()
+    with pytest.warns(UserWarning, match="was resized"):
+        ng.exp(x, out=ng.empty(3))
+
+
+def test_strides_within_a_tensor_have_gradients():
+    x = ng.rand(3, 4, dtype=ng.float64, requires_grad=True)
+    size, stride = (2, 3), (4, 2)
+    assert ng.autograd.gradcheck(lambda t: ng.as_strided(t * 1, size, stride, 1), x)
+    assert ng.autograd.gradgradcheck(lambda t: ng.as_strided(t * t, size, stride, 1), x)
+    with pytest.raises(RuntimeError, match="out of bounds for storage of size 96"):
+        x.as_strided((4, 4), (4, 1))
+    transposed = ng.from_numpy(x.detach().numpy().T).requires_grad_()
+    with pytest.raises(RuntimeError, match="not contiguous"):
+        transposed.as_strided(size, stride)
+    rows = ng.func.vmap(lambda t: ng.as_strided(t, (2, 2), (1, 2)))(x)
+    assert rows.tolist() == [[[t[0], t[2]], [t[1], t[3]]] for t in x.tolist()]
+
+
+def test_new_memory_leaves_views_alone():
+    x = ng.arange(4.0)
+    view = x[1:]
+    x.resize_(100)
+    assert x[:4].tolist() == [0.0, 1.0, 2.0, 3.0]
+    x.zero_()
+    assert view.tolist() == [1.0, 2.0, 3.0]

@@ -189,7 +189,7 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     return _replaced("select_scatter", input, src, V.slice_, index=at)
 
 
-@public()
+@public(out=True)
 def slice_scatter(
     input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None,
     step: int = 1,
@@ -277,7 +277,7 @@ for _name in ("chunk", "split", "split_with_sizes"):
 # -- products of sets -----------------------------------------------------------------------------
 
 
-@public()
+@public(out=True)
 def kron(input: Tensor, other: Tensor) -> Tensor:
     """The Kronecker product."""
     a, b = check_tensor("kron", input), check_tensor("kron", other, "other", 2)
@@ -353,7 +353,7 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     return tuple(reversed(result))
 
 
-@public(method=False)
+@public(method=False, out=True)
 def isin(
     elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False
 ) -> Tensor:

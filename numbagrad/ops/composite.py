@@ -206,7 +206,7 @@ def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     return S.movedim(D.logsumexp(rows, -1), -1, d)
 
 
-@public()
+@public(out=True)
 def quantile(
     input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *,
     interpolation: str = "linear",
@@ -215,7 +215,7 @@ def quantile(
     return _quantile("quantile", input, q, dim, keepdim, interpolation, skip_nan=False)
 
 
-@public()
+@public(out=True)
 def nanquantile(
     input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *,
     interpolation: str = "linear",
@@ -527,7 +527,7 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
     return V.reshape(index_put(flat, (places,), values, accumulate), tuple(input._data.shape))
 
 
-@public()
+@public(out=True)
 def narrow_copy(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """A copy of `length` slices along a dimension from `start`."""
     return V.clone(S.narrow(input, dim, start, length))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from ..dispatch import bind
 from ..eager import accepted
-from ..inplace import assign_out, in_place
+from ..inplace import assign_out, check_out, check_overlap, in_place
 from ..tensor import Tensor
 from .registry import REGISTRY, Op
 
@@ -123,14 +123,14 @@ def public(
 
     def decorate(fn: F) -> F:
         own = name or fn.__name__
-        visible: Callable[..., Any] = fn
-        if out:
-            visible = _with_out(own, fn)
+        visible = accepts_out(fn, own) if out else fn
         if namespace is not None:
             NAMESPACES[namespace].update(dict.fromkeys((own, *aliases), visible))
             return fn
         for n in (own, *aliases):
-            publish(n, visible, methods=(n,) if method else ())
+            publish(n, visible)
+            if method:
+                setattr(Tensor, n, fn)
             if inplace:
                 publish_inplace(n, fn)
         return fn
@@ -138,57 +138,97 @@ def public(
     return decorate
 
 
-def _with_out(name: str, fn: Callable[..., Any]) -> Callable[..., Any]:
+def accepts_out(fn: F, name: str | None = None) -> F:
+    """`fn` with the argument ``out=``, a tensor (or several) to store the result in.
+
+    Where the function takes a dtype, that of `out` is the default.
+    """
+    own = name or fn.__name__
+    signature = inspect.signature(fn)
+    typed = "dtype" in signature.parameters
+
     @functools.wraps(fn)
     def with_out(*args: Any, out: Any = None, **kwargs: Any) -> Any:
-        result = fn(*args, **kwargs)
-        return result if out is None else assign_out(out, result, name)
+        if out is None:
+            return fn(*args, **kwargs)
+        check_out(out, own)
+        if isinstance(out, Tensor):
+            # One of another shape is complete before it is stored.
+            alike = [a for a in args if getattr(a, "shape", None) == out.shape]
+            _check_memory(out, alike, own)
+        if typed and isinstance(out, Tensor):
+            dtype = kwargs.setdefault("dtype", out.dtype) or out.dtype
+            if dtype != out.dtype:
+                raise RuntimeError(f"{own}(): Expected out tensor to have dtype {dtype}, but got "
+                                   f"{out.dtype} instead")  # fmt: skip
+        return assign_out(out, fn(*args, **kwargs), own)
 
-    signature = inspect.signature(fn)
     extra = inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None)
     parameters = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
     with_out.__signature__ = signature.replace(parameters=[*parameters, extra])  # type: ignore[attr-defined]
-    return with_out
+    return cast(F, with_out)
 
 
 def publish_op(op: Op) -> None:
     """Publish a primitive under the names and operators in its record."""
-    fn = _unary(op) if len(op.inputs) == 1 else _binary(op)
     name = op.public[0] if op.public else op.name
-    fn.__name__ = fn.__qualname__ = name
-    fn.__doc__ = op.doc
-    fn.__module__ = "numbagrad"
+    method, function = (_unary if len(op.inputs) == 1 else _binary)(op, name)
+    for fn in (method, function):
+        fn.__name__ = fn.__qualname__ = name
+        fn.__doc__ = op.doc
+        fn.__module__ = "numbagrad"
     for n in op.public:
-        publish(n, fn, methods=(n,))
-        publish_inplace(n, fn)
+        publish(n, function)
+        setattr(Tensor, n, method)
+        publish_inplace(n, method)
     if op.operators:
         publish_operators(op, *op.operators)
 
 
-def _unary(op: Op) -> Callable[..., Tensor]:
-    def fn(input: Any, *, out: Tensor | None = None) -> Tensor:
+def _unary(op: Op, name: str) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
+    def method(input: Any) -> Tensor:
         if not isinstance(input, Tensor):
-            check_tensor(op.public[0], input)
-        result = bind(op, (input,))
-        return result if out is None else assign_out(out, result, op.public[0])
+            check_tensor(name, input)
+        return bind(op, (input,))
 
-    return fn
+    def function(input: Any, *, out: Tensor | None = None) -> Tensor:
+        if not isinstance(input, Tensor):
+            check_tensor(name, input)
+        return bind(op, (input,)) if out is None else _elementwise_out(op, name, out, input)
+
+    return method, function
 
 
-def _binary(op: Op) -> Callable[..., Tensor]:
-    name = op.public[0] if op.public else op.name
-
-    def fn(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
+def _binary(op: Op, name: str) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
+    def method(input: Any, other: Any) -> Tensor:
         if not isinstance(other, Tensor):
             other = operand(name, other)
             if not isinstance(input, Tensor):
                 check_tensor(name, input)
         elif not isinstance(input, Tensor):
             input = operand(name, input)
-        result = bind(op, (input, other))
-        return result if out is None else assign_out(out, result, name)
+        return bind(op, (input, other))
 
-    return fn
+    def function(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
+        if out is None:
+            return method(input, other)
+        return _elementwise_out(op, name, out, *operands(name, input, other))
+
+    return method, function
+
+
+def _elementwise_out(op: Op, name: str, out: Any, *args: Any) -> Tensor:
+    check_out(out, name)
+    if isinstance(out, Tensor):
+        _check_memory(out, args, name)
+    return assign_out(out, bind(op, args), name)
+
+
+def _check_memory(out: Tensor, args: Iterable[Any], name: str) -> None:
+    """Refuse an `out` that lies partly in the memory of an argument."""
+    for a in args:
+        if isinstance(a, Tensor) and a._counter is out._counter and a is not out:
+            check_overlap(out, a, name)
 
 
 _OPERANDS = frozenset((Tensor, *NUMBERS))  # by exact class: the fast test

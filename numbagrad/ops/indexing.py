@@ -22,7 +22,7 @@ from .registry import broadcast_shapes
 Shape = tuple[int, ...]
 
 
-@public()
+@public(out=True)
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """The indices of nonzero elements: a row each, or a tuple of one vector per dimension."""
     x = check_tensor("nonzero", input)

@@ -420,13 +420,13 @@ def equal(input: Tensor, other: Tensor) -> bool:
     return bool(E.eq(input, other).all())
 
 
-@public(inplace=False)
+@public(out=True)
 def isposinf(input: Tensor) -> Tensor:
     """True where x is +inf."""
     return E.eq(input, math.inf)
 
 
-@public(inplace=False)
+@public(out=True)
 def isneginf(input: Tensor) -> Tensor:
     """True where x is -inf."""
     return E.eq(input, -math.inf)
@@ -440,7 +440,7 @@ def isreal(input: Tensor) -> Tensor:
     return wrap(np.ones(input._data.shape, bool))
 
 
-@public(inplace=False)
+@public(out=True)
 def signbit(input: Tensor) -> Tensor:
     """True where the sign bit is set (also for -0.0)."""
     if input._data.dtype.kind == "f":

@@ -307,7 +307,7 @@ def _along(name: str, op: Any, input: Tensor, dim: int, dtype: Any) -> Tensor:
     return bind(op, (x,), {"dim": V.wrap_dim(dim, len(shape))})
 
 
-@public()
+@public(out=True)
 def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """exp(input) scaled so that the sum along `dim` is 1.
 
@@ -322,7 +322,7 @@ def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     return _along("softmax", softmax_, input, dim, dtype)
 
 
-@public()
+@public(out=True)
 def log_softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """log(softmax(input, dim)), accurate where softmax underflows; raises as softmax does.
 

@@ -112,7 +112,7 @@ def dot(input: Tensor, other: Tensor) -> Tensor:
     return matmul(input, other)
 
 
-@public()
+@public(out=True)
 def inner(input: Tensor, other: Tensor) -> Tensor:
     """Sums of products over the last dimensions."""
     if input.ndim == 0 or other.ndim == 0:
@@ -171,7 +171,7 @@ def baddbmm(
     return _combined("baddbmm", input, bmm(batch1, batch2), beta, alpha)
 
 
-@public(method=False)
+@public(method=False, out=True)
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     """Sums of products over the last `dims` of a and first of b, or over two lists of dims."""
     if isinstance(dims, int):

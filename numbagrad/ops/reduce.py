@@ -419,7 +419,7 @@ def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     return R.cumprod(x, dim=d) if x.ndim else V.clone(x)
 
 
-@public()
+@public(out=True)
 def diff(
     input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None,
     append: Tensor | None = None,

@@ -128,7 +128,7 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
     return gather_(x, index, dim=d)
 
 
-@public()
+@public(out=True)
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """Like gather, with the other dimensions broadcast; without `dim` over the flattened tensor."""
     if dim is None:

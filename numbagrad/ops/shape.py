@@ -205,7 +205,7 @@ def imag(input: Tensor) -> Tensor:
 Tensor.imag = property(imag)  # type: ignore[method-assign]
 
 
-@public("complex", method=False)
+@public("complex", method=False, out=True)
 def complex_(real: Tensor, imag: Tensor) -> Tensor:
     """A complex tensor from its real and imaginary parts, which have the same dtype."""
     if real.dtype != imag.dtype or not real.is_floating_point():
@@ -517,7 +517,7 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
     return V.diagonal(input, offset=offset, dim1=a, dim2=b)
 
 
-@public()
+@public(out=True)
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     """The diagonal of a matrix, or the matrix with a vector on its diagonal."""
     if check_tensor("diag", input).ndim == 2:

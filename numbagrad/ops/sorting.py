@@ -37,7 +37,7 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = 
     return _sorted(return_types.sort, input, order, d)
 
 
-@public()
+@public(out=True)
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
     """The indices that sort along a dimension."""
     return sort(input, dim, descending)[1]
@@ -81,13 +81,13 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any
     return picked if input.ndim else return_types.kthvalue(*(V.reshape(t, ()) for t in picked))
 
 
-@public()
+@public(out=True)
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The lower median of everything, or along a dimension with its index; NaN if there is one."""
     return _median(return_types.median, input, dim, keepdim, skip_nan=False)
 
 
-@public()
+@public(out=True)
 def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The lower median of what is not NaN."""
     return _median(return_types.nanmedian, input, dim, keepdim, skip_nan=True)
@@ -118,7 +118,7 @@ def _median(kind: Any, input: Tensor, dim: int | None, keepdim: bool, skip_nan: 
     return _pick(kind, x, gather_(order, at, dim=d), 0, d, keepdim)
 
 
-@public()
+@public(out=True)
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
     """The most frequent value along a dimension (the smallest of several), and its last index."""
     x = check_tensor("mode", input)

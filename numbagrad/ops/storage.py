@@ -10,6 +10,7 @@ import numpy as np
 
 from ..dispatch import bind
 from ..inplace import check_mutable, count_change
+from ..runtime.storage import owner, placed, resized, row_major
 from ..tape import refresh
 from ..tensor import Tensor, method
 from . import view as V
@@ -52,49 +53,6 @@ class UntypedStorage:
         return f"<numbagrad.UntypedStorage of {self.nbytes()} bytes>"
 
 
-def owner(data: Array) -> Array:
-    """The array that owns the memory of `data`."""
-    while True:
-        base = data.base
-        if not isinstance(base, np.ndarray):
-            base = getattr(base, "base", None)  # NumPy's stride tricks put an object between
-            if not isinstance(base, np.ndarray):
-                return data
-        data = base
-
-
-class _Place:
-    """A place in memory for NumPy to make an array of; keeps its owner alive."""
-
-    __slots__ = ("__array_interface__", "base")
-
-    def __init__(self, base: Array, address: int, shape: Shape, strides: Shape) -> None:
-        self.base = base
-        self.__array_interface__ = {
-            "version": 3,
-            "shape": shape,
-            "strides": strides,
-            "typestr": base.dtype.str,
-            "data": (address, not base.flags.writeable),
-        }
-
-
-def _placed(data: Array, size: Shape, stride: Shape, offset: int) -> Array:
-    """The array that starts `offset` elements after the first one of `data`."""
-    n = data.dtype.itemsize
-    place = _Place(data, data.ctypes.data + offset * n, size, tuple(s * n for s in stride))
-    array = np.asarray(place)
-    return array if array.dtype is data.dtype else array.view(data.dtype)
-
-
-def row_major(shape: Shape) -> Shape:
-    """The strides of a contiguous tensor, in elements."""
-    strides = [1]
-    for extent in shape[:0:-1]:
-        strides.append(strides[-1] * max(extent, 1))
-    return tuple(reversed(strides))[-len(shape) :] if shape else ()
-
-
 def _positions(size: Shape, stride: Shape, offset: int) -> Array:
     """The place in the flattened source that each element is read from."""
     steps = np.array(stride, np.intp).reshape(-1, *[1] * len(size))
@@ -126,7 +84,7 @@ class _Strided(Shift):
 # gradient in any layout.
 strided = primitive(
     "as_strided",
-    lambda x, size, stride, offset, numel: _placed(np.ascontiguousarray(x), size, stride, offset),
+    lambda x, size, stride, offset, numel: placed(np.ascontiguousarray(x), size, stride, offset),
     lambda x, size, **_: (size, x.dtype),
     grad=lambda g, x_shape, size, stride, offset, numel: strided_backward(
         g, shape=x_shape, size=size, stride=stride, offset=offset, numel=numel),
@@ -220,7 +178,7 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
             "contiguous: no gradient can follow. Use detach(), or clone() it first."
         )
     view = V.alias(x)
-    view._data = _placed(data, size, stride, offset)
+    view._data = placed(data, size, stride, offset)
     return view
 
 
@@ -313,7 +271,7 @@ def set_(
     itemsize = data.dtype.itemsize
     _check_bounds("set_", _last(size, stride, offset), memory.nbytes // itemsize, itemsize)
     start = (data.ctypes.data - memory.ctypes.data) // itemsize
-    return _replace(self, _placed(data, size, stride, offset - start))
+    return _replace(self, placed(data, size, stride, offset - start))
 
 
 @method("resize_")
@@ -339,19 +297,6 @@ def resize_(self: Tensor, *size: Any, memory_format: Any = None) -> Tensor:
         self._view = None
         count_change(self)
     return self
-
-
-def resized(data: Array, shape: Shape) -> Array:
-    """The memory of `data` under another shape, copied to a larger place where it is too small."""
-    memory = owner(data)
-    needed = math.prod(shape)
-    start = (data.ctypes.data - memory.ctypes.data) // data.dtype.itemsize
-    present = memory.nbytes // data.dtype.itemsize - start
-    if needed <= present:
-        return _placed(data, shape, row_major(shape), 0)
-    larger = np.empty(needed, data.dtype)
-    larger[:present] = _placed(data, (present,), (1,), 0)
-    return larger.reshape(shape)
 
 
 @public(method=False)

@@ -28,6 +28,7 @@ MODULES = (
     "dual_tensors",
     "views",
     "mutated",
+    "outs",
     "inference",
     "threads",
 )
