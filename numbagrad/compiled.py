@@ -90,6 +90,7 @@ class Compiled:
         self._reasons: dict[str, int] = {}
         self._lock = threading.RLock()
         self._fast: Callable[[tuple[Any, ...]], Any] | None = None
+        self._fast_of: Traced | None = None  # the trace that it was made for, if one could be made
         functools.update_wrapper(self, fn, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -144,8 +145,9 @@ class Compiled:
                     with span(f"Compilation: {self._name}"):
                         traced = trace_call(self.fn, leaves, structure, tensors)
                     self._remember(key, traced, reason)
-        else:
-            self._fast = _fast_path(traced, args, kwargs)
+        elif self._fast_of is not traced:
+            self._fast_of = traced
+            self._fast = _fast_path(traced, leaves, structure)
         return self._run(traced, tensors, args, kwargs)
 
     def _fitting(self, entries: list[Traced] | None, tensors: list[Tensor]) -> Traced | None:
@@ -381,15 +383,20 @@ _MISS = object()
 
 
 def _fast_path(
-    entry: Traced, args: tuple[Any, ...], kwargs: dict[str, Any]
+    entry: Traced, leaves: list[Any], given: Any
 ) -> Callable[[tuple[Any, ...]], Any] | None:
     """For a call of distinct tensors that ends in one program: the call with few Python steps.
 
     Shapes, strides and dtypes are checked natively. Anything unusual is a miss.
+
+    Args:
+        leaves: those of the arguments.
+        given: the structure of (args, kwargs).
     """
     program = entry.forward.direct
-    distinct = len({id(a) for a in args}) == len(args)
-    plain = not kwargs and distinct and all(isinstance(a, Tensor) for a in args)
+    distinct = len({id(a) for a in leaves}) == len(leaves)
+    of_args, of_kwargs = given[1]
+    plain = distinct and all(isinstance(a, Tensor) for a in leaves) and not of_kwargs[-1]
     effects = entry.changed or entry.grads or entry.backward is not None
     results_only = [Result(None, i) for i in range(len(entry.requires_grad))]
     if program is None or not plain or effects or entry.leaves != results_only or entry.copied:
@@ -399,29 +406,33 @@ def _fast_path(
     if not all(isinstance(t, Tensor) for t in entry.captures):
         return None
     modes_now = thread.modes.grad
-    requires = [a._requires_grad for a in args]
+    requires = [a._requires_grad for a in leaves]
     captures: list[Any] = entry.captures
     facts = entry.facts
     requires += [t._requires_grad for t in captures]
     structure = entry.structure
     executable = entry.forward
     try_run, slots_of, results = program.try_run, executable.slots, executable.results
-    n = len(args)
+    n = len(leaves)
+    flat = all(part is None for part in of_args[-1])
     only = executable.result_slots[0]
 
     def call(args: tuple[Any, ...]) -> Any:
         modes = thread.modes
-        if (
-            modes.trace is not None
-            or modes.watches
-            or modes.grad is not modes_now
-            or len(args) != n
-        ):
+        if modes.trace is not None or modes.watches or modes.grad is not modes_now:
             return _MISS
+        if flat:
+            if len(args) != n:
+                return _MISS
+            passed: Any = args
+        else:
+            passed, structure_now = flatten(args)
+            if structure_now != of_args:
+                return _MISS
         for dictionary, key, value in facts:
             if dictionary.get(key) is not value:
                 return _MISS
-        tensors = (*args, *captures)
+        tensors = (*passed, *captures)
         try:
             if modes_now and [t._requires_grad for t in tensors] != requires:
                 return _MISS
@@ -430,7 +441,7 @@ def _fast_path(
                 return _MISS
         except (AttributeError, TypeError):  # not a tensor, or one that is being traced
             return _MISS
-        if structure is None:
+        if structure is None and only >= 0:
             return _wrap(slots[only], modes.inference)
         return unflatten(structure, [_wrap(v, modes.inference) for v in results(slots)])
 

@@ -878,3 +878,25 @@ def test_real_part_of_what_numpy_computed():
     z = ng.tensor([1 + 2j, 3 - 1j])
     f = lambda z: (z * z).real * z  # noqa: E731
     assert ng.compile(f)(z).tolist() == f(z).tolist()
+
+
+def test_nested_arguments_and_views_take_the_short_path():
+    f = ng.compile(lambda params, x: (params["w"] * x + params["b"][0]).t())
+    w, b, x = ng.randn(3, 4), ng.randn(4), ng.randn(3, 4)
+    y = [f({"w": w, "b": [b]}, x) for _ in range(3)][-1]
+    assert f._fast is not None
+    assert np.array_equal(y.numpy(), (w * x + b).t().numpy())
+    assert y.stride() == (1, 4)
+    calls = (
+        ({"w": w, "b": (b,)}, x),  # another structure
+        ({"w": w, "b": [b]}, x[:2].contiguous()[:1]),  # another shape
+        ({"w": w, "b": [b]}, w),  # one tensor twice
+        ({"w": w, "b": [2.0]}, x),  # a number
+        ({"w": w, "b": [b.clone().requires_grad_()]}, x),
+        ({"w": w, "b": [b]}, x),
+    )
+    for params, z in calls:
+        y = f(params, z)
+        expected = (params["w"] * z + params["b"][0]).t()
+        assert np.allclose(y.detach().numpy(), expected.detach().numpy())
+    assert f({"w": w, "b": [b.requires_grad_()]}, x).requires_grad

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from ..ir.graph import Graph, Var
 from ..modes import thread
@@ -111,7 +110,7 @@ class Executable:
     def direct(self) -> Program | None:
         """The one program of an executable that is nothing else."""
         if len(self.steps) == 1 and isinstance(self.steps[0], Program):
-            return self.steps[0] if all(slot >= 0 for slot, _ in self._results) else None
+            return self.steps[0]
         return None
 
     # -- running ----------------------------------------------------------------------------
@@ -186,8 +185,6 @@ class Executable:
         if same and base.dtype is a.dtype:  # a real part has the strides of the whole
             return base
         if base.flags.c_contiguous and base.nbytes:
-            # Through the bytes: the place may be a view of a dense copy, of any shape.
-            start = base.reshape(-1).view(np.uint8)[place.offset :]
-            return as_strided(start[: a.dtype.itemsize].view(a.dtype), place.shape, place.strides)
+            return np.ndarray(place.shape, a.dtype, base, place.offset, place.strides)  # type: ignore[arg-type]
         e = self.plan.views[a]
         return e.op.evaluate(self._array(e.inputs[0], slots), **e.params)

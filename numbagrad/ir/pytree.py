@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -17,16 +18,22 @@ def flatten(tree: Any) -> tuple[list[Any], Any]:
 def _walk(tree: Any, leaves: list[Any]) -> Any:
     kind = type(tree)
     if kind is tuple or kind is list:
-        return (kind, tuple(_walk(x, leaves) for x in tree))
+        return (kind, tuple([_walk(x, leaves) for x in tree]))
     if kind is dict or kind is OrderedDict:
-        return (kind, tuple(tree), tuple(_walk(x, leaves) for x in tree.values()))
-    if isinstance(tree, tuple) and hasattr(kind, "_fields"):
-        return (kind, "namedtuple", tuple(_walk(x, leaves) for x in tree))
-    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
-        names = tuple(f.name for f in dataclasses.fields(tree))
-        return (kind, names, tuple(_walk(getattr(tree, n), leaves) for n in names))
+        return (kind, tuple(tree), tuple([_walk(x, leaves) for x in tree.values()]))
+    if _is_node(kind):
+        if issubclass(kind, tuple):
+            return (kind, "namedtuple", tuple([_walk(x, leaves) for x in tree]))
+        names = tuple([f.name for f in dataclasses.fields(tree)])
+        return (kind, names, tuple([_walk(getattr(tree, n), leaves) for n in names]))
     leaves.append(tree)
     return None
+
+
+@functools.lru_cache(maxsize=256)  # each call of a compiled function asks for each leaf
+def _is_node(kind: type) -> bool:
+    """Whether values of a type are named tuples or dataclasses."""
+    return (issubclass(kind, tuple) and hasattr(kind, "_fields")) or dataclasses.is_dataclass(kind)
 
 
 def unflatten(structure: Any, leaves: Iterable[Any]) -> Any:
