@@ -44,6 +44,10 @@ class Interpreter:
     def differentiate(self, t: Tensor) -> None:
         """A tensor of this level is now a leaf that requires grad."""
 
+    def laid_out(self, data: Any, like: Any) -> Any:
+        """The tracer `data` as the content of a tensor whose memory is that of `like`."""
+        return data
+
     def lift(self, target: Tensor) -> None:
         """A tensor of a level below is about to be changed to one of this level."""
 

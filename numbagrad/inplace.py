@@ -44,7 +44,7 @@ def check_mutable(t: Tensor, name: str) -> None:
                 f"({name}); change it under ng.no_grad(), or use the out-of-place form"
             )
     data = t._data
-    if data.__class__ is _ndarray and data.size > 1:
+    if data.__class__ is not _ndarray or data.size > 1:
         for extent, stride in zip(data.shape, data.strides, strict=True):
             if stride == 0 and extent > 1:
                 raise RuntimeError(
@@ -203,7 +203,7 @@ def _store(target: Tensor, data: Any) -> None:
         before.__class__ is _ndarray or before.interpreter.level < data.interpreter.level
     ):
         data.interpreter.lift(target)
-    target._data = data
+    target._data = data.interpreter.laid_out(data, before)
 
 
 def follow(target: Tensor, value: Tensor) -> None:

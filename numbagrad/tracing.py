@@ -209,7 +209,7 @@ class _Call:
 
     def _stand(self, x: Tensor) -> Tensor:
         """What the function gets for an argument."""
-        t = self.tracing.new_input(x._data.shape, x._data.dtype)
+        t = self.tracing.new_input(x._data.shape, x._data.dtype, x._data)
         t._requires_grad = x._requires_grad
         t._grad = x._grad
         if x._counter is INFERENCE:

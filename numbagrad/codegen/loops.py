@@ -44,8 +44,16 @@ def walk(
     target: Shape, shapes: tuple[Shape, ...], strides: tuple[Strides, ...],
     itemsizes: tuple[int, ...],
 ) -> Walk:  # fmt: skip
-    """The loops over operands that are broadcast to the shape `target`."""
-    loops = collapse(target, list(map(broadcast_strides, shapes, strides, repeat(target))))
+    """The loops over operands that are broadcast to the shape `target`.
+
+    The last operand is written: its elements are walked in the order in which they lie in memory.
+    """
+    operands = list(map(broadcast_strides, shapes, strides, repeat(target)))
+    order = sorted(range(len(target)), key=lambda d: -operands[-1][d])
+    if order != list(range(len(target))):
+        target = tuple(target[d] for d in order)
+        operands = [tuple(s[d] for d in order) for s in operands]
+    loops = collapse(target, operands)
     layout = layout_of(loops, itemsizes)
     inner = 1 if layout.rank == 1 else loops.extents[-1]
     return Walk(layout, tuple(words(loops, layout)), units(loops, layout), inner)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from ..ir.graph import FUSED, Eqn, Graph, Var
+from ..ir.graph import FUSED, Eqn, Graph, Var, dense
 from . import loops
-from .places import Array, Buffer, Place, dense
+from .places import Array, Buffer, Place
 
 if TYPE_CHECKING:
     from .plan import Plan
@@ -37,7 +37,13 @@ def made_of_parts(e: Eqn) -> bool:
     """Whether the equation's result is put together here."""
     if e.op.native is None or e.op.native[0] != "parts":
         return False
-    return all(isinstance(v, Var) and v.dtype == e.outputs[0].dtype for v in e.inputs)
+    if not all(isinstance(v, Var) and v.dtype == e.outputs[0].dtype for v in e.inputs):
+        return False
+    try:
+        parts_of(e)
+    except RuntimeError:  # in contiguous memory, as a program's results are, they are no views
+        return False
+    return True
 
 
 def parts_of(e: Eqn, strides: tuple[int, ...] | None = None) -> tuple[list[Part], Any]:

@@ -75,14 +75,6 @@ class Kernel(NamedTuple):
         return sum(touched(p) for _, p in self.places)
 
 
-def dense(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    """The strides in bytes of a contiguous array."""
-    strides = [itemsize] * len(shape)
-    for d in range(len(shape) - 1, 0, -1):
-        strides[d - 1] = strides[d] * shape[d]
-    return tuple(strides)
-
-
 def touched(place: Place) -> int:
     """Bytes of memory under a place: a broadcast dimension counts once."""
     seen = [n for n, s in zip(place.shape, place.strides) if s]

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from ..ir.graph import FUSED, Eqn, Graph, Var
+from ..ir.graph import FUSED, Eqn, Graph, Var, dense
 from ..runtime import compiler
 from . import kernels, loops, parts, scalar
-from .places import Array, Buffer, Call, Kernel, Place, dense
+from .places import Array, Buffer, Call, Kernel, Place
 from .pointwise import GRAIN, POINTWISE
 from .source import pointwise_source
 
@@ -101,7 +101,7 @@ class Plan:
         if v in self.inlaid:
             place = self.places[v] = parts.part_place(self, v)
             return place
-        strides = dense(v.shape, v.dtype.itemsize)
+        strides = v.strides or dense(v.shape, v.dtype.itemsize)
         if v in self._escaping:
             buffer = self.new(Buffer("out", shape=v.shape, dtype=v.dtype))
         else:

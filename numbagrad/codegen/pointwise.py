@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..ir.graph import Graph
+from ..ir.graph import Graph, dense
 from ..runtime import compiler, memory, vectorize
 from ..runtime.executor import Binding, Program, Step
 from . import loops, scalar
@@ -79,7 +78,7 @@ class PointwiseKernel:
         shape = np.broadcast_shapes(*[a.shape for a in arrays])
         outputs = [v.dtype for v in self.stored]
         strides = [loops.broadcast_strides(a.shape, a.strides, shape) for a in arrays]
-        strides += [_dense_strides(shape, d.itemsize) for d in outputs]
+        strides += [dense(shape, d.itemsize) for d in outputs]
         nest = loops.collapse(shape, strides)
         itemsizes = [a.itemsize for a in arrays] + [d.itemsize for d in outputs]
         layout = loops.layout_of(nest, itemsizes)
@@ -100,7 +99,3 @@ class PointwiseKernel:
             [step], loops.words(nest, layout), [Binding(k, k) for k in range(count)], count
         )
         return program, shape
-
-
-def _dense_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    return tuple(itemsize * math.prod(shape[d + 1 :]) for d in range(len(shape)))

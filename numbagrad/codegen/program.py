@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.graph import Graph, Var
+from ..ir.graph import Graph, Var, dense
 from ..modes import thread
 from ..runtime import memory
 from ..runtime.executor import Binding, Guard, Program, Step
-from .places import Array, Call, Kernel, dense
+from .places import Array, Call, Kernel
 from .plan import Plan
 
 _BYTES = np.dtype(np.uint8)

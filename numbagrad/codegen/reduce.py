@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..ir.graph import dense
 from . import loops, scalar
 
 BLOCK = 1024  # elements of a row summed in any order
@@ -54,7 +55,7 @@ def plan(
 ) -> Plan:  # fmt: skip
     """The kernel for reducing `dim` of an array of this shape into a dense result."""
     kept = [i for i in range(len(shape)) if i not in dim]
-    out_strides = _dense([shape[i] for i in kept], d.itemsize)
+    out_strides = dense(tuple(shape[i] for i in kept), d.itemsize)
     outer = loops.collapse(
         tuple(shape[i] for i in kept), [tuple(strides[i] for i in kept), out_strides]
     )
@@ -66,10 +67,6 @@ def plan(
     ):
         return _columns(r, outer, inner, d)
     return _rows(r, outer, inner, d)
-
-
-def _dense(shape: list[int], itemsize: int) -> tuple[int, ...]:
-    return tuple(itemsize * math.prod(shape[i + 1 :]) for i in range(len(shape)))
 
 
 def _header(r: Reduction, d: np.dtype[Any]) -> list[str]:

@@ -12,15 +12,30 @@ from typing import Any
 
 import numpy as np
 
+Shape = tuple[int, ...]
+Strides = tuple[int, ...]
+
+
+def dense(shape: Shape, itemsize: int) -> Strides:
+    """The strides in bytes of a contiguous array."""
+    strides = [itemsize] * len(shape)
+    for d in range(len(shape) - 1, 0, -1):
+        strides[d - 1] = strides[d] * shape[d]
+    return tuple(strides)
+
 
 class Var:
-    """A value of known shape and dtype; identity is its name."""
+    """A value of known shape and dtype; identity is its name.
 
-    __slots__ = ("dtype", "shape")
+    `strides` (in bytes) says how memory for it is laid out; None means contiguous.
+    """
 
-    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    __slots__ = ("dtype", "shape", "strides")
+
+    def __init__(self, shape: Shape, dtype: np.dtype[Any], strides: Strides | None = None) -> None:
         self.shape = shape
         self.dtype = dtype
+        self.strides = strides
 
     @property
     def ndim(self) -> int:

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from ..dispatch import Interpreter
 from ..modes import thread
 from ..stack import NUMPY, at_user_line
 from ..tape import Node, Trail, Watch, input_shapes
 from ..tensor import Tensor, wrap
-from .graph import Atom, Eqn, Graph, Var
+from .graph import Atom, Eqn, Graph, Shape, Strides, Var, dense
 
 
 class _State(NamedTuple):
@@ -43,15 +44,24 @@ class GradientStep(NamedTuple):
 
 
 class TraceTracer:
-    """Stands for a variable of the graph that is being traced."""
+    """Stands for a variable of the graph that is being traced.
 
-    __slots__ = ("dtype", "interpreter", "shape", "var")
+    `loose` are its strides in eager mode if it would not be contiguous there, else None.
+    """
 
-    def __init__(self, interpreter: Trace, var: Var) -> None:
+    __slots__ = ("dtype", "interpreter", "loose", "shape", "var")
+
+    def __init__(self, interpreter: Trace, var: Var, loose: Strides | None = None) -> None:
         self.interpreter = interpreter
         self.var = var
         self.shape = var.shape
         self.dtype = var.dtype
+        self.loose = loose
+
+    @property
+    def strides(self) -> Strides:
+        """Those that the array would have in eager mode."""
+        return self.loose or dense(self.shape, self.dtype.itemsize)
 
     @property
     def ndim(self) -> int:
@@ -114,10 +124,11 @@ class Trace(Interpreter, Watch):
         self._open = True
         self._replayed: Iterator[Tensor] | None = None
 
-    def new_input(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Tensor:
+    def new_input(self, shape: Shape, dtype: np.dtype[Any], like: Any = None) -> Tensor:
+        """One more input, laid out as the array `like`."""
         var = Var(shape, dtype)
         self.inputs.append(var)
-        return wrap(TraceTracer(self, var))
+        return wrap(TraceTracer(self, var, None if like is None else _loose(like)))
 
     def atom(self, a: Any) -> Atom:
         """The variable of a tensor; one that is not traced is captured."""
@@ -143,9 +154,18 @@ class Trace(Interpreter, Watch):
             outputs = tuple(Var(*aval) for aval in avals)
             self.eqns.append(Eqn(op, inputs, params, outputs))
             return tuple(TraceTracer(self, v) for v in outputs)
-        out = Var(*avals)
+        if op.view:
+            loose = _loose(op.evaluate(_ghost(args[0]._data), **params))
+            out = Var(*avals)
+        else:
+            loose = _kept_layout(args, avals[1]) if op.keeps_layout else None
+            out = Var(avals[0], avals[1], loose)
         self.eqns.append(Eqn(op, inputs, params, (out,)))
-        return TraceTracer(self, out)
+        return TraceTracer(self, out, loose)
+
+    def laid_out(self, data: Any, like: Any) -> Any:
+        loose = _loose(like)
+        return data if data.loose == loose else TraceTracer(self, data.var, loose)
 
     def recorded(self, node: Node) -> None:
         if node.stack is None:
@@ -195,7 +215,7 @@ class Trace(Interpreter, Watch):
     def adopt(self, t: Tensor) -> None:
         """From now on the trace follows this tensor, whose views are about to be changed."""
         self.change(t)
-        t._data = TraceTracer(self, self.atom(t))  # type: ignore[arg-type]
+        t._data = TraceTracer(self, self.atom(t), _loose(t._data))  # type: ignore[arg-type]
 
     def before(self, t: Tensor) -> Any:
         """The array of a tensor before the function changed it."""
@@ -283,6 +303,34 @@ class Trace(Interpreter, Watch):
             "shape and dtype are known. Use ng.where for choices between values, or do this "
             f"outside of the compiled function{at_user_line()}"
         )
+
+
+# -- strides --------------------------------------------------------------------------------------
+
+
+def _loose(data: Any) -> Strides | None:
+    """The strides of an array or tracer that is not contiguous, else None."""
+    if data.__class__ is TraceTracer:
+        return data.loose
+    return None if data.flags.c_contiguous else data.strides
+
+
+def _ghost(data: Any) -> Any:
+    """An array of the same layout with no memory behind it."""
+    return as_strided(np.empty(0, data.dtype), data.shape, data.strides)
+
+
+def _kept_layout(args: Sequence[Any], d: np.dtype[Any]) -> Strides | None:
+    """The strides that NumPy gives to the result of an elementwise function, None if contiguous."""
+    arrays = [a._data for a in args if isinstance(a, Tensor)]
+    if all(_loose(d) is None for d in arrays):
+        return None
+    flags: Any = [["readonly"]] * len(arrays) + [["writeonly", "allocate"]]
+    types = [None] * len(arrays) + [d]
+    ghosts = [_ghost(d) for d in arrays]
+    nest = np.nditer([*ghosts, None], ["zerosize_ok"], flags, types, order="K")
+    result = nest.operands[-1]
+    return None if result.flags.c_contiguous else result.strides
 
 
 def trace(fn: Callable[..., Any], avals: Sequence[tuple[tuple[int, ...], np.dtype[Any]]]) -> Graph:

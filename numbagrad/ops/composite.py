@@ -160,7 +160,7 @@ def view_as_complex(input: Tensor) -> Tensor:
         )
     if not x.ndim or x.shape[-1] != 2:
         raise RuntimeError("Tensor must have a last dimension of size 2")
-    if isinstance(x._data, np.ndarray) and x._data.strides[-1] != x._data.itemsize:
+    if x._data.strides[-1] != x._data.dtype.itemsize:
         raise RuntimeError("Tensor must have a last dimension with stride 1")
     return _as_complex(x)
 

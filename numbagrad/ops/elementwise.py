@@ -447,6 +447,7 @@ cast = primitive(
         call(make(2), dtype=dtypes.I64),
     ],
     pointwise="x",
+    keeps_layout=True,
     same=lambda dtype: True,
     batch=SHIFT,
     doc="The values in another dtype.",

@@ -60,6 +60,9 @@ class Op:
     #: The same for kernels alone, of an op that takes parameters: it is computed in the dtype of
     #: its input and cast to that of its result.
     pointwise: str | None = None
+    #: The result lies in memory as the inputs do (NumPy's order K). Elementwise ops have it of
+    #: themselves.
+    keeps_layout: bool = False
     #: The result shares the storage of the first input.
     view: bool = False
     #: ``lower(*tensors, **params)``: the op in terms of others that have kernels, for `compile`.
@@ -133,6 +136,7 @@ class Op:
             self.differentiable_mask = sum(1 << i for i, r in enumerate(rules or ()) if r)
         self.array_rules = self.array_rules or self.expr is not None
         self.pointwise = self.pointwise or self.expr
+        self.keeps_layout = self.keeps_layout or self.expr is not None
 
     def __call__(self, *args: Any, **params: Any) -> Any:
         if args[0].__class__ is _ndarray:  # in a rule that runs on arrays

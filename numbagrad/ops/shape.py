@@ -703,8 +703,7 @@ def _contiguous(self: Tensor) -> Tensor:
 @method("is_contiguous")
 def is_contiguous(self: Tensor) -> bool:
     """True if the elements lie in memory in row-major order without gaps."""
-    data = self._data
-    return not isinstance(data, np.ndarray) or data.flags.c_contiguous
+    return V.is_contiguous(self._data)
 
 
 @method("stride")

@@ -227,8 +227,15 @@ def _viewed(x: Any, chain: Any) -> Any:
 
 
 def _view_scatter(x: Any, y: Any, *, chain: Any) -> Any:
-    r = x.copy()
-    _viewed(r, chain)[...] = y
+    r = x.copy(order="K")
+    try:
+        _viewed(r, chain)[...] = y
+    except RuntimeError:  # a program lays x out otherwise than the memory of which these are views
+        places = np.arange(r.size).reshape(r.shape)
+        for op, params in chain:
+            places = op.evaluate(np.ascontiguousarray(places), **params)
+        r = np.ascontiguousarray(r)
+        r.reshape(-1)[places] = y
     return r
 
 
@@ -375,17 +382,33 @@ def reshape(x: Tensor, shape: Shape) -> Tensor:
     data = x._data
     if data.shape == shape:
         return bind(view, (x,), {"shape": shape}) if x._view is None else bind(alias, (x,))
-    if isinstance(data, np.ndarray) and not _viewable(data, shape):
+    if not _viewable(data, shape):
         copy = bind(view, (clone(x),), {"shape": shape})
         copy._view = None  # nobody else sees the clone
         return copy
     return bind(view, (x,), {"shape": shape})
 
 
-def _viewable(x: np.ndarray[Any, Any], shape: Shape) -> bool:
-    if x.flags.c_contiguous:
+def is_contiguous(data: Any) -> bool:
+    """Whether the elements of an array or tracer lie in row-major order without gaps."""
+    if data.__class__ is np.ndarray:
+        return data.flags.c_contiguous
+    step = data.dtype.itemsize
+    for n, stride in zip(reversed(data.shape), reversed(data.strides), strict=True):
+        if n != 1:
+            if stride != step:
+                return 0 in data.shape
+            step *= n
+    return True
+
+
+def _viewable(x: Any, shape: Shape) -> bool:
+    if is_contiguous(x):
         return True
-    y = x.view()
+    if x.__class__ is np.ndarray:
+        y = x.view()
+    else:
+        y = as_strided(np.empty(0, x.dtype), x.shape, x.strides)
     try:
         y.shape = shape
     except AttributeError:

@@ -126,12 +126,12 @@ def push(
         used.append(t)
     tangents = used
     if not moving or op.rules is None:
-        out = _evaluate(op, primals, params)
+        out = bind(op, tuple(primals), params)
         return out, (None,) * len(out) if isinstance(out, tuple) else None
     pointwise = op.expr is not None and _all_real(primals)
     if not (pointwise or op.linear or op.multilinear or op.jvp is not None):
         return _transposed_twice(op, primals, tangents, params)
-    out: Any = _evaluate(op, primals, params)
+    out: Any = bind(op, tuple(primals), params)
     if not isinstance(out, tuple) and out._data.dtype.kind not in "fc":
         return out, None
     if op.jvp is not None:
@@ -139,7 +139,7 @@ def push(
     elif pointwise:
         tangent = _pointwise(op, primals, tangents, out)
     elif op.linear:
-        tangent = _evaluate(op, _linear_inputs(op, primals, tangents), params)
+        tangent = _linear(op, _linear_inputs(op, primals, tangents), params)
     else:
         tangent = _multilinear(op, primals, tangents, params)
     if isinstance(out, tuple) or tangent is None:
@@ -156,8 +156,8 @@ def _all_real(xs: Sequence[Any]) -> bool:
     return not any([isinstance(x, Tensor) and x._data.dtype.kind == "c" for x in xs])
 
 
-def _evaluate(op: Any, args: Sequence[Any], params: dict[str, Any]) -> Any:
-    if op is view:  # a tracer does not tell whether the strides of what it holds allow a view
+def _linear(op: Any, args: Sequence[Any], params: dict[str, Any]) -> Any:
+    if op is view:  # the strides of a tangent need not be those of its primal
         return reshape(args[0], params["shape"])
     return bind(op, tuple(args), params)
 

@@ -52,6 +52,12 @@ class LevelTracer:
             raise AttributeError(name)
         return getattr(self.__array__(), name)
 
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Those of the array inside."""
+        strides = self.contents()[0]._data.strides
+        return strides[len(strides) - len(self.shape) :]
+
     def contents(self) -> tuple[Tensor, ...]:
         """The tensors inside."""
         raise NotImplementedError
