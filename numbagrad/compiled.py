@@ -419,8 +419,8 @@ def _fast_path(
 
     def call(args: tuple[Any, ...]) -> Any:
         modes = thread.modes
-        if modes.trace is not None or modes.watches or modes.grad is not modes_now:
-            return _MISS
+        if modes.watches or modes.grad is not modes_now:
+            return _MISS  # a trace is one of the watches
         if flat:
             if len(args) != n:
                 return _MISS

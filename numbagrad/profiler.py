@@ -14,7 +14,7 @@ from typing import Any, Self
 from .autograd import profiler as _profiler
 from .autograd.profiler import record_function
 from .autograd.profiler_trace import write_trace
-from .autograd.profiler_util import EventList
+from .autograd.profiler_util import STEP, EventList
 
 __all__ = ["ProfilerAction", "ProfilerActivity", "profile", "record_function", "schedule",
            "supported_activities", "tensorboard_trace_handler"]  # fmt: skip
@@ -113,7 +113,7 @@ class profile:
     ...     for step in range(4):
     ...         y = ng.ones(2) * step
     ...         prof.step()
-    3 ['ProfilerStep#2', 'aten::mul']
+    3 ['ProfilerStep*', 'aten::mul']
     """
 
     def __init__(
@@ -223,7 +223,7 @@ class profile:
 
     def _begin_step(self) -> None:
         if self.schedule is not None:
-            self._step = record_function(f"ProfilerStep#{self.step_num}")
+            self._step = record_function(f"{STEP}{self.step_num}")
             self._step.__enter__()
 
     def _end_step(self) -> None:

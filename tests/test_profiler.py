@@ -474,7 +474,7 @@ def test_schedule_and_trace_handler(tmp_path):
     handler = ng.profiler.tensorboard_trace_handler(str(tmp_path / "new"), "me")
 
     def on_trace_ready(p):
-        ready.append((p.step_num, [e.name for e in p.events()]))
+        ready.append((p.step_num, [e.trace_name for e in p.events()]))
         handler(p)
 
     plan = ng.profiler.schedule(wait=1, warmup=1, active=2, repeat=2)
@@ -488,7 +488,7 @@ def test_schedule_and_trace_handler(tmp_path):
         (4, ["ProfilerStep#2", "aten::mul", "ProfilerStep#3", "aten::mul"]),
         (8, ["ProfilerStep#6", "aten::mul", "ProfilerStep#7", "aten::mul"]),
     ]
-    assert state() == before
+    assert state() == before and prof.key_averages()[0].key == "ProfilerStep*"
     files = list((tmp_path / "new").iterdir())
     assert len(files) == 2 and all(f.name.startswith("me.") for f in files)
     assert read_trace(files[0])["answer"] == [42]

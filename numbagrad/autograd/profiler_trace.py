@@ -55,7 +55,7 @@ def _trace_events(events: list[FunctionEvent]) -> Any:
             yield {"ph": "i", "s": "t", "name": e.name, "cat": "cpu_instant_event", **common,
                    "args": args}  # fmt: skip
             continue
-        yield {"ph": "X", "cat": _CATEGORIES[e.kind], "name": e.name, **common,
+        yield {"ph": "X", "cat": _CATEGORIES[e.kind], "name": e.trace_name, **common,
                "dur": _us(e.time_range.elapsed_us()), "args": _arguments(e)}  # fmt: skip
         if e.sequence_nr < 0:
             continue

@@ -9,6 +9,8 @@ from .recorder import BACKWARD, KERNEL, MEMORY, USER, Event
 
 # RecordScope of PyTorch.
 _SCOPES = {BACKWARD: 1, USER: 7}
+#: How the names of steps of a training loop begin (`ng.profiler.profile`).
+STEP = "ProfilerStep#"
 _STACK_METRICS = ("self_cpu_time_total",)
 
 
@@ -59,7 +61,8 @@ class FunctionEvent(_Measured):
     """One call of an op, a node of the tape, a kernel or a named part of the user's code.
 
     Attributes:
-        name: ``aten::mul``, ``MulBackward0``, ...; `key` is the same.
+        name, key: ``aten::mul``, ``MulBackward0``, ...
+        trace_name: the same, but for the steps of a loop, which are numbered.
         time_range: start and end, in microseconds since the profile began.
         cpu_parent, cpu_children: the event in which this one happens, and those inside of it.
         cpu_time_total, self_cpu_time_total: in microseconds, with and without the children.
@@ -77,7 +80,10 @@ class FunctionEvent(_Measured):
 
     def __init__(self, id: int, event: Event, began: int, ended: int, flops: bool) -> None:
         self.id = id
-        self.name = self.key = self.trace_name = event.name
+        self.trace_name = event.name
+        # The averages sum up all steps of a loop, as in PyTorch.
+        is_step = event.kind is USER and event.name.startswith(STEP)
+        self.name = self.key = "ProfilerStep*" if is_step else event.name
         self.kind = event.kind
         self.is_user_annotation = event.kind is USER
         self.scope = _SCOPES.get(event.kind, 0)

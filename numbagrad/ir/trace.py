@@ -336,13 +336,14 @@ def _kept_layout(args: Sequence[Any], d: np.dtype[Any]) -> Strides | None:
 def trace(fn: Callable[..., Any], avals: Sequence[tuple[tuple[int, ...], np.dtype[Any]]]) -> Graph:
     """The graph of ``fn(*tensors)``, which returns tensors, for these shapes and dtypes."""
     tracing = Trace()
-    previous = thread.modes.trace, thread.modes.grad
-    thread.modes.trace, thread.modes.grad = tracing, False
+    modes = thread.modes
+    previous = modes.trace, modes.grad, modes.watches
+    modes.trace, modes.grad, modes.watches = tracing, False, (tracing,)
     try:
         result = fn(*[tracing.new_input(*a) for a in avals])
         results = [result] if isinstance(result, Tensor) else list(result)
         outputs = tuple(tracing.atom(r) for r in results)
     finally:
-        thread.modes.trace, thread.modes.grad = previous
+        modes.trace, modes.grad, modes.watches = previous
     consts = {var: t._data for t, var in tracing.captures.values()}
     return Graph(tuple(tracing.inputs), tuple(tracing.eqns), outputs, consts)
