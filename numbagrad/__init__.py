@@ -50,6 +50,7 @@ tensor = creation.tensor  # not the submodule of that name
 
 # Loaded when first used: `import numbagrad` costs little more than `import numpy`.
 _LAZY = {
+    "cpu": "cpu",
     "func": "func",
     "linalg": "linalg",
     "nn": "nn",

@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "config", "return_types", "stack"),
     ("dtypes", "devices"),
     ("kernels",),
-    ("runtime",),
+    ("runtime", "cpu"),
     ("ir.graph", "ir.pytree"),
     ("modes", "tensor", "tape"),
     ("codegen",),

@@ -30,7 +30,33 @@ def _physical_memory() -> int:
 LIMIT = _physical_memory() // 8
 
 _free: dict[int, list[Array]] = {}
-_kept = 0
+
+
+class Count:
+    """How much of something there is, has been at most, and came and went in all.
+
+    Plain integers suffice under the GIL: between reading and writing one, CPython neither changes
+    threads nor collects garbage.
+    """
+
+    __slots__ = ("allocated", "current", "freed", "peak")
+
+    def __init__(self) -> None:
+        self.current = self.peak = self.allocated = self.freed = 0
+
+    def add(self, n: int) -> None:
+        self.allocated += n
+        self.current += n
+        if self.current > self.peak:
+            self.peak = self.current
+
+    def remove(self, n: int) -> None:
+        self.freed += n
+        self.current -= n
+
+
+blocks, in_use, reserved = Count(), Count(), Count()
+"""Blocks that arrays lie in, the bytes of these, and the bytes of all blocks."""
 
 
 class _Block:
@@ -41,6 +67,8 @@ class _Block:
     def __init__(self, raw: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         address = raw.ctypes.data
         self._raw = raw
+        blocks.add(1)
+        in_use.add(raw.nbytes)
         self.__array_interface__ = {
             "version": 3,
             "shape": shape,
@@ -54,10 +82,12 @@ class _Block:
 
 
 def _give_back(raw: Array) -> None:
-    global _kept
-    if _kept + raw.nbytes <= LIMIT:
+    blocks.remove(1)
+    in_use.remove(raw.nbytes)
+    if kept() <= LIMIT:
         _free.setdefault(raw.nbytes, []).append(raw)
-        _kept += raw.nbytes
+    else:
+        reserved.remove(raw.nbytes)
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
@@ -66,24 +96,22 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     Raises:
         MemoryError: not even after the unused blocks were released.
     """
-    global _kept
     n = math.prod(shape) * dtype.itemsize
     if n < POOLED:
         return np.empty(shape, dtype)
     size = n + _ALIGNMENT
-    blocks = _free.get(size)
+    unused = _free.get(size)
     try:
-        raw = blocks.pop() if blocks else None
+        raw = unused.pop() if unused else None
     except IndexError:  # another thread took it
         raw = None
-    if raw is not None:
-        _kept -= size
-    else:
+    if raw is None:
         try:
             raw = np.empty(size, np.uint8)
         except MemoryError:
             release()
             raw = np.empty(size, np.uint8)
+        reserved.add(size)
     array = np.asarray(_Block(raw, shape, dtype))
     # The singleton dtype, which fast paths compare by identity.
     return array if array.dtype is dtype else array.view(dtype)
@@ -91,11 +119,11 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
 
 def release() -> None:
     """Give all unused blocks back to the system."""
-    global _kept
-    _free.clear()
-    _kept = 0
+    while _free:
+        size, unused = _free.popitem()
+        reserved.remove(size * len(unused))
 
 
 def kept() -> int:
     """Bytes of unused blocks."""
-    return _kept
+    return reserved.current - in_use.current
