@@ -44,7 +44,7 @@ def check_mutable(t: Tensor, name: str) -> None:
                 f"({name}); change it under ng.no_grad(), or use the out-of-place form"
             )
     data = t._data
-    if data.__class__ is not _ndarray or data.size > 1:
+    if data.size > 1 if data.__class__ is _ndarray else 0 not in data.shape:
         for extent, stride in zip(data.shape, data.strides, strict=True):
             if stride == 0 and extent > 1:
                 raise RuntimeError(

@@ -106,7 +106,8 @@ def test_closed_over_tensors_have_their_strides():
 @pytest.mark.parametrize("fn", FUNCTIONS)
 def test_empty_tensors(fn):
     ours, eager = (outcome(f, ng.empty(4, 0).t()) for f in (ng.compile(fn), fn))
-    if fn not in (strides, views, changed_transposed):  # nothing lies anywhere
+    assert not isinstance(ours, str)
+    if fn is not strides:  # nothing lies anywhere
         assert [t[2] for t in ours[2]] == [t[2] for t in eager[2]]
 
 
