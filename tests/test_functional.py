@@ -33,6 +33,26 @@ def test_hessian_is_symmetric_and_agrees_with_products():
     assert ng.allclose(functional.vhp(f, x, v)[1], v @ h)
 
 
+def test_strategies_agree_and_map_one_pass():
+    calls = []
+
+    def f(x, y):
+        calls.append(x)
+        return x.exp() * y.sum(), x.prod()
+
+    args = ng.rand(3, dtype=ng.float64), ng.rand(2, dtype=ng.float64)
+    rows = functional.jacobian(f, args)
+    calls.clear()
+    for found in (
+        functional.jacobian(f, args, vectorize=True),
+        functional.jacobian(f, args, vectorize=True, strategy="forward-mode"),
+    ):
+        for a, b in zip(rows, found, strict=True):
+            for p, q in zip(a, b, strict=True):
+                assert ng.allclose(p, q)
+    assert len(calls) == 2
+
+
 def test_messages_name_the_argument():
     with pytest.raises(TypeError, match=r"inputs given to vjp .* given inputs has type"):
         functional.vjp(lambda x: x, [1.0])

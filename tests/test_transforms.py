@@ -582,3 +582,19 @@ def test_functions_of_order_under_vmap_and_compile(fn):
         else:
             for i, f in enumerate(found):
                 close(f, ng.stack([r[i] for r in rows]))
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [
+        lambda x: x * 1j, lambda x: x / (1 + 2j), lambda x: (1 + 2j) / x, lambda x: x ** (1 + 1j),
+        lambda x: (1 + 2j) ** x, lambda x: 1j - x, lambda x: ng.where(x > 1, x, 1j * x),
+        lambda x: (x * 1j).exp().angle(), lambda x: (x * (1 + 1j)).cumprod(0),
+    ],
+)  # fmt: skip
+def test_complex_numbers_with_real_tensors(fn):
+    """Gradients conjugate, tangents do not."""
+    x, step = t(0.5, 1.2), 1e-6
+    _, pushed = func.jvp(fn, (x,), (t(1.0, 2.0),))
+    slope = (fn(x + step * t(1.0, 2.0)) - fn(x - step * t(1.0, 2.0))) / (2 * step)
+    close(pushed, slope, 1e-6)

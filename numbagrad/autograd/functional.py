@@ -1,7 +1,9 @@
 """Whole Jacobians, Hessians and their products with vectors, as in ``torch.autograd.functional``.
 
-All of it is reverse mode. The product of a Jacobian with a vector comes from differentiating the
-backward pass, which is linear in its cotangent, with respect to that cotangent.
+The product of a Jacobian with a vector comes from differentiating the backward pass, which is
+linear in its cotangent, with respect to that cotangent. Whole matrices are made of one backward
+pass per row, of one mapped over all rows (``vectorize=True``), or of a forward pass mapped over all
+columns (``strategy="forward-mode"``).
 
 Each function takes `func`, which maps tensors to a tensor or a tuple of them; `inputs`, a tensor or
 a tuple of them; `create_graph`, to differentiate the result further; and `strict`, to raise a
@@ -20,6 +22,7 @@ from ..modes import enable_grad, set_grad_enabled, thread
 from ..ops.shape import reshape, stack
 from ..ops.view import alias
 from ..tensor import Tensor, wrap
+from ..transforms.api import basis_rows, columns_of, rows_by_leaf
 from .api import grad
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
@@ -140,6 +143,10 @@ def _filled(
             )
         result.append(g)
     return result
+
+
+def _zeros_of(shape: Sequence[int], like: Tensor) -> Tensor:
+    return wrap(np.zeros(tuple(shape), like._data.dtype))
 
 
 def _zeros(like: Tensor, requires_grad: bool = False) -> Tensor:
@@ -358,7 +365,9 @@ def jacobian(
     """The derivatives of all outputs with respect to all inputs.
 
     Args:
-        vectorize, strategy: accepted and checked; they do not change the result.
+        vectorize: compute all rows at once, by `func.vmap`.
+        strategy: "reverse-mode", or "forward-mode" for few inputs and many outputs, which needs
+            `vectorize`.
 
     Returns:
         A tensor of shape ``output.shape + input.shape``; a tuple over the inputs if `inputs` is
@@ -367,6 +376,7 @@ def jacobian(
     Raises:
         TypeError: something is neither a tensor nor a tuple of tensors.
         RuntimeError: an option cannot go with `strict`; see also the module on `strict`.
+        NotImplementedError: "forward-mode" without `vectorize`, or with `create_graph`.
 
     >>> import numbagrad as ng
     >>> ng.autograd.functional.jacobian(lambda x: x * x, ng.tensor([1.0, 2.0]))
@@ -382,14 +392,46 @@ def jacobian(
         )
     with enable_grad():
         tuple_in, xs = _as_tuple(inputs, "inputs", "jacobian")
+        if strategy == "forward-mode":
+            return _by_columns(func, xs, tuple_in)
         xs = _own(xs, create_graph, True)
         tuple_out, outputs = _as_tuple(
             func(*xs), "outputs of the user-provided function", "jacobian"
         )  # fmt: skip
         _check_depends(outputs, "outputs", strict)
-        rows = [_jacobian_of(i, o, xs, create_graph, strict) for i, o in enumerate(outputs)]
+        if vectorize:
+            rows = _all_rows(outputs, xs, create_graph)
+        else:
+            rows = [_jacobian_of(i, o, xs, create_graph, strict) for i, o in enumerate(outputs)]
     found = [_untuple(_results(row, create_graph), tuple_in) for row in rows]
     return _untuple(tuple(found), tuple_out)
+
+
+def _by_columns(func: Func, xs: Tensors, tuple_in: bool) -> Any:
+    """The Jacobian by forward mode, one column for each element of the inputs."""
+    checked: list[bool] = [False]
+
+    def outputs(*args: Tensor) -> Tensors:
+        checked[0], values = _as_tuple(
+            func(*args), "outputs of the user-provided function", "jacobian"
+        )  # fmt: skip
+        return values
+
+    xs = tuple(x.detach() for x in xs)
+    found, _, _ = columns_of(outputs, xs, tuple(range(len(xs))), False, "error")
+    return _untuple(tuple(_untuple(_results(row, False), tuple_in) for row in found), checked[0])
+
+
+def _all_rows(outputs: Tensors, xs: Tensors, create_graph: bool) -> list[list[Tensor]]:
+    """For each output the Jacobian with respect to each input, from one mapped backward pass."""
+    basis = basis_rows(outputs, 0, sum(o.numel() for o in outputs))
+    found = _grads(outputs, xs, basis, create_graph, batched=True)
+    columns = [
+        [_zeros_of((*o.shape, *x.shape), x) for o in outputs] if g is None
+        else rows_by_leaf(g, outputs)
+        for g, x in zip(found, xs, strict=True)
+    ]  # fmt: skip
+    return [list(row) for row in zip(*columns, strict=True)]
 
 
 def _jacobian_of(
@@ -416,7 +458,7 @@ def _jacobian_of(
             row.append(g)
     shapes = [(*out.shape, *x.shape) for x in xs]
     return [
-        reshape(stack(row), shape) if row else wrap(np.zeros(shape, x._data.dtype))
+        reshape(stack(row), shape) if row else _zeros_of(shape, x)
         for row, shape, x in zip(rows, shapes, xs, strict=True)
     ]
 
@@ -428,7 +470,8 @@ def hessian(
     """The second derivatives of a function that returns one number.
 
     Args:
-        vectorize, outer_jacobian_strategy: accepted and checked; they do not change the result.
+        vectorize, outer_jacobian_strategy: as `vectorize` and `strategy` of :func:`jacobian`, for
+            the derivative of the gradient.
 
     Returns:
         A tensor of shape ``input.shape + input.shape``; a tuple of tuples of them if `inputs` is a
@@ -456,6 +499,8 @@ def hessian(
         return reshape(outputs[0], ())
 
     def gradient(*args: Tensor) -> Tensors:
+        if outer_jacobian_strategy == "forward-mode":
+            args = tuple(t.requires_grad_() for t in args)  # told apart without losing tangents
         found = jacobian(scalar, args, create_graph=True)
         _check_depends(found, "jacobian", strict)
         return found

@@ -20,7 +20,7 @@ from .vmap import from_front, vmap
 # -- Jacobians ------------------------------------------------------------------------------------
 
 
-def _basis(leaves: Sequence[Tensor], start: int, stop: int) -> list[Tensor]:
+def basis_rows(leaves: Sequence[Tensor], start: int, stop: int) -> list[Tensor]:
     """Rows `start` to `stop` of the standard basis of all leaves together, one tensor per leaf."""
     result = []
     offset = 0
@@ -36,7 +36,7 @@ def _basis(leaves: Sequence[Tensor], start: int, stop: int) -> list[Tensor]:
     return result
 
 
-def _by_leaf(x: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:
+def rows_by_leaf(x: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:
     """The rows of `x` that belong to each leaf, in the leaf's shape."""
     parts = []
     start = 0
@@ -90,7 +90,7 @@ def jacrev(
         chunk = chunk_size or max(rows, 1)
         parts = []
         for start in range(0, max(rows, 1), chunk):
-            basis = _basis(outs, start, min(start + chunk, rows))
+            basis = basis_rows(outs, start, min(start + chunk, rows))
             if chunk == 1 and rows:  # no more than a backward pass is asked of the ops
                 single = [slice_(b, index=(0,)) for b in basis]
                 pulled, _ = flatten(vjp_fn(unflatten(out_structure, single)))
@@ -98,7 +98,7 @@ def jacrev(
             else:
                 parts.append(flatten(vmap(vjp_fn)(unflatten(out_structure, basis)))[0])
         columns = [c[0] if len(c) == 1 else cat(*c, dim=0) for c in zip(*parts, strict=True)]
-        by_input = [_by_leaf(c, outs) for c in columns]
+        by_input = [rows_by_leaf(c, outs) for c in columns]
         by_output = [
             unflatten(structure, [by_input[i][o] for i in range(len(primals))])
             for o in range(len(outs))
@@ -130,31 +130,37 @@ def jacfwd(
     def wrapper(*args: Any) -> Any:
         which = check_argnums(argnums, len(args))
         reals_only("jacfwd", flatten(args)[0], "inputs")
-        primals, structure = flatten(select(args, which))
-        tensors_only(primals, "jacfwd")
-        basis = _basis(primals, 0, sum(p.numel() for p in primals))
-        kept: list[Any] = []
-
-        def push(direction: Any) -> Any:
-            output, tangent, aux = jvp_of(func, args, direction, which, has_aux)
-            kept[:] = [flatten(output)[0], aux]
-            return tangent
-
-        tangents = vmap(push, randomness=randomness)(unflatten(structure, basis))
-        flat, out_structure = flatten(tangents)
-        reals_only("jacfwd", flat, "outputs")
-        by_output = []
-        for t in flat:
-            parts = []
-            for part, p in zip(_by_leaf(t, primals), primals, strict=True):
-                for _ in range(p.ndim):  # the input's dimensions to the end
-                    part = from_front(part, part.ndim - 1)
-                parts.append(part)
-            by_output.append(unflatten(structure, parts))
-        result = unflatten(out_structure, by_output)
-        return (result, kept[1]) if has_aux else result
+        result, aux, outs = columns_of(func, args, which, has_aux, randomness)
+        reals_only("jacfwd", outs, "outputs")
+        return (result, aux) if has_aux else result
 
     return wrapper
+
+
+def columns_of(
+    func: Callable[..., Any], args: tuple[Any, ...], which: Argnums, has_aux: bool, randomness: str
+) -> tuple[Any, Any, list[Tensor]]:
+    """(Jacobian, aux, tangents): forward mode, mapped over the elements of the arguments."""
+    primals, structure = flatten(select(args, which))
+    tensors_only(primals, "jacfwd")
+    basis = basis_rows(primals, 0, sum(p.numel() for p in primals))
+    aux: Any = None
+
+    def push(direction: Any) -> Any:
+        nonlocal aux
+        _, tangent, aux = jvp_of(func, args, direction, which, has_aux)
+        return tangent
+
+    flat, out_structure = flatten(vmap(push, randomness=randomness)(unflatten(structure, basis)))
+    by_output = []
+    for t in flat:
+        parts = []
+        for part, p in zip(rows_by_leaf(t, primals), primals, strict=True):
+            for _ in range(p.ndim):  # the input's dimensions to the end
+                part = from_front(part, part.ndim - 1)
+            parts.append(part)
+        by_output.append(unflatten(structure, parts))
+    return unflatten(out_structure, by_output), aux, flat
 
 
 def hessian(func: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:

@@ -153,7 +153,9 @@ def push(
 
 
 def _all_real(xs: Sequence[Any]) -> bool:
-    return not any([isinstance(x, Tensor) and x._data.dtype.kind == "c" for x in xs])
+    return not any(
+        [x._data.dtype.kind == "c" if isinstance(x, Tensor) else x.__class__ is complex for x in xs]
+    )
 
 
 def _linear(op: Any, args: Sequence[Any], params: dict[str, Any]) -> Any:
