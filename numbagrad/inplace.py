@@ -199,9 +199,10 @@ def count_change(target: Tensor) -> None:
 def _store(target: Tensor, data: Any) -> None:
     """Replace the data of a tensor by a tracer, perhaps of a higher level."""
     before = target._data
-    if data.__class__ is not _ndarray and (
-        before.__class__ is _ndarray or before.interpreter.level < data.interpreter.level
-    ):
+    if data.__class__ is _ndarray:  # in place of a tracer whose level has ended
+        target._data = data
+        return
+    if before.__class__ is _ndarray or before.interpreter.level < data.interpreter.level:
         data.interpreter.lift(target)
     target._data = data.interpreter.laid_out(data, before)
 
