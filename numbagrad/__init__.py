@@ -51,6 +51,7 @@ tensor = creation.tensor  # not the submodule of that name
 # Loaded when first used: `import numbagrad` costs little more than `import numpy`.
 _LAZY = {
     "cpu": "cpu",
+    "amp": "amp",
     "func": "func",
     "linalg": "linalg",
     "nn": "nn",

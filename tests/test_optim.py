@@ -220,10 +220,41 @@ def test_schedules(make, closed):
     np.testing.assert_allclose(rates(make), [closed(t) for t in range(8)], 1e-9)
 
 
+def test_a_schedule_before_the_optimizer_warns():
+    optimizer = optim.SGD([ng.ones(1, requires_grad=True)], lr=1.0)
+    scheduler = S.StepLR(optimizer, 2)
+    with pytest.warns(UserWarning, match="before `optimizer.step"):
+        scheduler.step()
+
+
+def test_hooks_of_an_optimizer_with_a_step_of_its_own():
+    class Own(optim.Optimizer):
+        def step(self, closure=None):
+            log.append("step")
+
+    log = []
+    optimizer = Own([ng.ones(1, requires_grad=True)], {})
+    optimizer.register_step_post_hook(lambda *_: log.append("post"))
+    with optimizer.register_step_pre_hook(lambda *_: log.append("pre")):
+        optimizer.step()
+    optimizer.step()
+    assert log == ["pre", "step", "post", "step", "post"]
+
+
+def test_a_prepended_hook_runs_first():
+    optimizer = optim.SGD([ng.ones(1, requires_grad=True)], lr=1.0)
+    log = []
+    optimizer.register_state_dict_pre_hook(lambda _: log.append("later"))
+    optimizer.register_state_dict_pre_hook(lambda _: log.append("first"), prepend=True)
+    optimizer.state_dict()
+    assert log == ["first", "later"]
+
+
 def test_schedule_state():
     optimizer = optim.SGD([ng.ones(1, requires_grad=True)], lr=1.0)
     scheduler = S.StepLR(optimizer, 2, 0.5)
     for _ in range(3):
+        optimizer.step()
         scheduler.step()
     other = S.StepLR(optim.SGD([ng.ones(1, requires_grad=True)], lr=1.0), 2, 0.5)
     other.load_state_dict(scheduler.state_dict())

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
+from ..inplace import modify
 from ..modes import no_grad
 from ..tensor import Tensor
+
+
+def _add(*operands: Any) -> None:
+    """Sums, then what is added to them: one call for all."""
+    n = len(operands) // 2
+    for total, g in zip(operands[:n], operands[n:], strict=True):
+        total += g
 
 
 class GradientAccumulator:
@@ -34,12 +43,13 @@ class GradientAccumulator:
     def accumulate(self) -> None:
         """Add each ``grad`` to the sums and set it to None, ready for the next batch."""
         with no_grad():
+            later = [(t, p) for t, p in zip(self.sums, self.params, strict=True) if t is not None]
+            later = [(t, p.grad) for t, p in later if p.grad is not None]
+            modify(_add, [t for t, _ in later], [g for _, g in later])
             for i, p in enumerate(self.params):
-                g = p.grad
-                if g is not None:
-                    previous = self.sums[i]
-                    self.sums[i] = g.detach() if previous is None else previous.add_(g)
-                    p.grad = None  # type: ignore[method-assign]
+                if self.sums[i] is None and p.grad is not None:
+                    self.sums[i] = p.grad.detach()
+                p.grad = None  # type: ignore[method-assign]
         self.count += 1
 
     def average(self) -> None:

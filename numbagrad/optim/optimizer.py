@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -11,7 +12,37 @@ import numpy as np
 
 from ..autograd.profiler import record_function
 from ..modes import enable_grad, no_grad, thread
+from ..tape import RemovableHandle
 from ..tensor import Tensor
+
+Hooks = dict[int, Callable[..., Any]]
+
+
+def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
+    """A `step` that calls the hooks of the optimizer around it."""
+
+    @functools.wraps(step)
+    def hooked(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
+        self._opt_called = True
+        if not self._step_pre_hooks and not self._step_post_hooks:
+            return step(self, *args, **kwargs)
+        given = (self, *args)
+        for hook in list(self._step_pre_hooks.values()):
+            replaced = hook(self, given, kwargs)
+            if replaced is None:
+                continue
+            if not isinstance(replaced, tuple) or len(replaced) != 2:
+                raise RuntimeError(
+                    f"{hook} must return None or a tuple of (new_args, new_kwargs), but got "
+                    f"{replaced}."
+                )
+            given, kwargs = replaced
+        result = step(*given, **kwargs)
+        for hook in list(self._step_post_hooks.values()):
+            hook(self, given, kwargs)
+        return result
+
+    return hooked
 
 
 class Optimizer:
@@ -30,7 +61,19 @@ class Optimizer:
             without a required option.
     """
 
+    _opt_called = False  # a step was made: schedules ask
+
+    def __init_subclass__(cls) -> None:
+        if "step" in vars(cls):
+            cls.step = _with_hooks(vars(cls)["step"])  # type: ignore[method-assign]
+
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
+        self._step_pre_hooks: Hooks = {}
+        self._step_post_hooks: Hooks = {}
+        self._state_dict_pre_hooks: Hooks = {}
+        self._state_dict_post_hooks: Hooks = {}
+        self._load_state_dict_pre_hooks: Hooks = {}
+        self._load_state_dict_post_hooks: Hooks = {}
         if isinstance(params, Tensor):
             raise TypeError(
                 "params argument given to the optimizer should be an iterable of Tensors or dicts, "
@@ -91,6 +134,7 @@ class Optimizer:
                         p.grad.requires_grad_(False)
                     p.grad.zero_()
 
+    @_with_hooks
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Change the parameters by their gradients; those without one stay as they are.
 
@@ -126,10 +170,49 @@ class Optimizer:
             f"{type(self).__name__} does not define _update(group) or step(closure)"
         )
 
+    # -- hooks ------------------------------------------------------------------------------
+
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call ``hook(optimizer, args, kwargs)`` before each step; `args` begin with the optimizer.
+
+        It may return new ``(args, kwargs)``.
+        """
+        return RemovableHandle(self._step_pre_hooks, hook)
+
+    def register_step_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call ``hook(optimizer, args, kwargs)`` after each step."""
+        return RemovableHandle(self._step_post_hooks, hook)
+
+    def register_state_dict_pre_hook(
+        self, hook: Callable[[Optimizer], None], prepend: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(optimizer)`` before :meth:`state_dict`."""
+        return _registered(self._state_dict_pre_hooks, hook, prepend)
+
+    def register_state_dict_post_hook(
+        self, hook: Callable[[Optimizer, dict[str, Any]], Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(optimizer, state_dict)`` after :meth:`state_dict`; it may return another."""
+        return _registered(self._state_dict_post_hooks, hook, prepend)
+
+    def register_load_state_dict_pre_hook(
+        self, hook: Callable[[Optimizer, dict[str, Any]], Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(optimizer, state_dict)`` before loading; it may return another state."""
+        return _registered(self._load_state_dict_pre_hooks, hook, prepend)
+
+    def register_load_state_dict_post_hook(
+        self, hook: Callable[[Optimizer], None], prepend: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(optimizer)`` after loading."""
+        return _registered(self._load_state_dict_post_hooks, hook, prepend)
+
     # -- state ------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
         """The state by number of the parameter, and the groups with numbers for parameters."""
+        for before in list(self._state_dict_pre_hooks.values()):
+            before(self)
         numbers: dict[int, int] = {}
         groups = []
         for group in self.param_groups:
@@ -138,10 +221,15 @@ class Optimizer:
             described = {k: v for k, v in group.items() if k != "params"}
             described["params"] = [numbers[id(p)] for p in group["params"]]
             groups.append(described)
-        return {
+        result: dict[str, Any] = {
             "state": {numbers[id(p)]: s for p, s in self.state.items()},
             "param_groups": groups,
         }
+        for after in list(self._state_dict_post_hooks.values()):
+            replaced = after(self, result)
+            if replaced is not None:
+                result = replaced
+        return result
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over a state that `state_dict()` gave, copied and cast to the parameters' dtypes.
@@ -149,6 +237,10 @@ class Optimizer:
         Raises:
             ValueError: the numbers of groups or of parameters differ.
         """
+        for before in list(self._load_state_dict_pre_hooks.values()):
+            replaced = before(self, state_dict)
+            if replaced is not None:
+                state_dict = replaced
         saved = state_dict["param_groups"]
         if len(saved) != len(self.param_groups):
             raise ValueError("loaded state dict has a different number of parameter groups")
@@ -174,6 +266,8 @@ class Optimizer:
             params = old["params"]
             old.clear()
             old.update(options, params=params)
+        for after in list(self._load_state_dict_post_hooks.values()):
+            after(self)
 
     def __repr__(self) -> str:
         text = type(self).__name__ + " ("
@@ -183,6 +277,14 @@ class Optimizer:
                 if key != "params":
                     text += f"    {key}: {group[key]}\n"
         return text + ")"
+
+
+def _registered(hooks: Hooks, hook: Callable[..., Any], prepend: bool) -> RemovableHandle:
+    handle = RemovableHandle(hooks, hook)
+    if prepend:
+        later = {k: hooks.pop(k) for k in list(hooks) if k != handle.id}
+        hooks.update(later)
+    return handle
 
 
 def _fitted(name: str, value: Any, parameter: Tensor) -> Any:

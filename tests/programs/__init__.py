@@ -25,6 +25,7 @@ MODULES = (
     "hooks",
     "recomputed",
     "functional",
+    "training",
     "dual_tensors",
     "views",
     "mutated",
@@ -33,6 +34,7 @@ MODULES = (
     "threads",
 )
 EXPECTED = Path(__file__).with_name("expected.json")
+ANSWERS = (RuntimeError, TypeError, ValueError, IndexError, AssertionError)
 _programs: dict[str, Program] = {}
 
 
@@ -79,7 +81,9 @@ def outcome(fn: Callable[[], Any]) -> Any:
         return plain(fn())
     except Exception as error:
         # AttributeError and the like are mistakes of ours, not answers.
-        assert isinstance(error, RuntimeError | TypeError | ValueError | IndexError), error
+        assert isinstance(
+            error, RuntimeError | TypeError | ValueError | IndexError | AssertionError
+        ), error
         builtin = next(c for c in type(error).__mro__ if c.__module__ == "builtins")
         return f"raises {builtin.__name__}"
 
