@@ -20,7 +20,7 @@ from .modes import thread
 from .ops.view import reshape, view
 from .replay import check_gradients
 from .tape import Node, gradient_edge
-from .tensor import INFERENCE, Tensor, version_counter, wrap
+from .tensor import INFERENCE, Tensor, count_change, last_change, version_counter, wrap
 from .tracing import Result, Traced, find, trace_call
 
 _ndarray = np.ndarray
@@ -55,6 +55,7 @@ class CompiledFunctionBackward(Node):
                     "one of the variables needed for gradient computation has been modified by an "
                     "inplace operation: a tensor that a compiled function read or returned is at "
                     f"version {counter[0]}; expected version {version} instead."
+                    f"{last_change(counter)}"
                 )
         if thread.modes.grad:
             return self.again(grads)
@@ -229,8 +230,7 @@ class Compiled:
         for target, i, _ in traced.changed:
             t = find(target, tensors)
             np.copyto(t._data, values[i])
-            if t._counter is not INFERENCE:
-                version_counter(t)[0] += 1
+            count_change(t, "a compiled function")
         for owner, i in traced.grads:
             leaf = find(owner, tensors)
             leaf._grad = None if i is None else wrap(np.asarray(values[i], order="C"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,8 +14,9 @@ from .modes import thread
 from .ops.elementwise import to_dtype
 from .ops.view import alias, clone, view_scatter
 from .runtime.storage import resized
+from .stack import innermost
 from .tape import OpNode, next_sequence, record, refresh, stale_view_error
-from .tensor import INFERENCE, Tensor, version_counter, wrap
+from .tensor import INFERENCE, Tensor, count_change, version_counter, wrap
 
 _ndarray = np.ndarray
 
@@ -60,9 +62,22 @@ def _is_input(t: Tensor) -> bool:
 
 def check_view_creation(t: Tensor, name: str) -> None:
     """Raise if `t` is a view that cannot tell its base about a change that needs a gradient."""
-    assert t._view is not None
-    if t._view.creation not in ("default", "detached"):
-        raise stale_view_error(t, name)
+    view = t._view
+    assert view is not None
+    if view.creation in ("default", "detached"):
+        return
+    if not t._requires_grad and sys.getrefcount(view.base) == _VIEW_ALONE:
+        t._view = None  # nobody else can see the base: an intermediate value of some function
+        return
+    raise stale_view_error(t, name)
+
+
+class _Holder:
+    base = wrap(np.empty(0))
+
+
+#: What `getrefcount` says of a base that one view alone refers to.
+_VIEW_ALONE = sys.getrefcount(_Holder.base)
 
 
 def keep_original(target: Tensor, value: Tensor, since: int) -> None:
@@ -185,15 +200,9 @@ def _assign(target: Tensor, value: Tensor, name: str, cast: bool) -> Tensor:
             value = clone(value)
             new = value._data
         _store(target, new)
-    count_change(target)
+    count_change(target, name)
     follow(target, value)
     return target
-
-
-def count_change(target: Tensor) -> None:
-    """A change of the storage has taken place: all who saved it can tell."""
-    if target._counter is not INFERENCE:
-        version_counter(target)[0] += 1
 
 
 def _store(target: Tensor, data: Any) -> None:
@@ -292,12 +301,14 @@ def modify(
             fn(*changed, *read, *options)
             return
     thread.modes.quietly(fn, *arrays, *options)
+    change = fn.__module__, innermost()
     for t in changed:
         counter = t._counter
         if counter is None:
             t._counter = [1]
         else:
             counter[0] += 1
+            counter[1:] = change
 
 
 def check_out(out: Any, name: str) -> None:

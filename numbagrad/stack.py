@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import linecache
 import os
 import sys
@@ -62,6 +63,29 @@ class Stack:
             for code, number in self.frames
         ]
         return "".join(traceback.StackSummary.from_list(frames).format())
+
+
+Place = tuple[Any, int]  # a code object and an instruction of it
+
+
+def innermost() -> Place | None:
+    """Where the user's code is, as briefly as it can be noted; :func:`described` makes it text."""
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        if not code.co_filename.startswith(PACKAGE):
+            return code, frame.f_lasti
+        frame = frame.f_back
+    return None
+
+
+def described(place: Place | None) -> str:
+    """``file:line in function: source`` of what :func:`innermost` noted."""
+    if place is None:
+        return "an unknown line"
+    code, instruction = place
+    number = next(itertools.islice(code.co_positions(), instruction // 2, None))[0]
+    return Stack(((code, number or code.co_firstlineno),)).line
 
 
 def at_user_line() -> str:

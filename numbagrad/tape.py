@@ -17,7 +17,7 @@ import numpy as np
 from .errors import GraphFreedError
 from .modes import Modes, thread
 from .stack import Stack
-from .tensor import INFERENCE, Shape, Tensor, View, extras, version_counter, wrap
+from .tensor import INFERENCE, Shape, Tensor, View, extras, last_change, version_counter, wrap
 
 next_sequence = itertools.count().__next__
 _ndarray = np.ndarray
@@ -142,15 +142,26 @@ def freed_error(name: str) -> GraphFreedError:
     )
 
 
-def modified_error(node: Node, data: Any, edge: Edge | None, now: int, then: int) -> RuntimeError:
-    """`data`, which `node` saved at version `then`, was changed in place since."""
-    source = "a leaf" if edge is None else f"which is output {edge[1]} of {edge[0].name()}"
+def modified_error(
+    node: Node, data: Any, edge: Edge | None, counter: list[Any], then: int
+) -> RuntimeError:
+    """`data`, which `node` saved when its `counter` said `then`, was changed in place since."""
+    if edge is None or isinstance(edge[0], AccumulateGrad):
+        source = "a leaf"
+    else:
+        source = f"which is output {edge[1]} of {edge[0].name()}"
+    if node.stack is not None:
+        saved = f"It was saved by {node.name()} at {node.stack.stack.line}."
+    else:
+        saved = (
+            f"It was saved by {node.name()}; run the forward pass in anomaly mode, with "
+            "ng.autograd.set_detect_anomaly(True), to see at which line."
+        )
     return RuntimeError(
         "one of the variables needed for gradient computation has been modified by an "
         f"inplace operation: [numbagrad.{data.dtype.name} {list(data.shape)}], {source}, is at "
-        f"version {now}; expected version {then} instead. It was saved by {node.name()}. Hint: "
-        "enable anomaly detection to find the operation that failed to compute its gradient, "
-        "with ng.autograd.set_detect_anomaly(True)."
+        f"version {counter[0]}; expected version {then} instead. {saved}"
+        f"{last_change(counter)} Hint: change a clone(), or use the out-of-place form."
     )
 
 
@@ -182,7 +193,7 @@ class OpNode(Node):
     metas: list[Meta | None] | None  # of each tensor input; None if all are like the output
     out_metas: list[Meta] | None  # None for a single output
     saved: list[Any] | None  # arrays, tracers, numbers; None after they were freed
-    counters: list[list[int] | None]  # the version counter of each saved tensor
+    counters: list[list[Any] | None]  # the version counter of each saved tensor
     versions: list[int] | None  # the versions at that time; None if all were 0
 
     def release(self) -> None:
@@ -197,7 +208,7 @@ class OpNode(Node):
         versions = self.versions
         for i, counter in enumerate(self.counters):
             if counter and counter[0] != (versions[i] if versions else 0):
-                raise self._modified(i, counter[0], versions[i] if versions else 0)
+                raise self._modified(i, counter, versions[i] if versions else 0)
         return saved
 
     def saved_tensors(self) -> list[Any]:
@@ -219,10 +230,10 @@ class OpNode(Node):
             values.append(t)
         return values
 
-    def _modified(self, which: int, now: int, then: int) -> RuntimeError:
+    def _modified(self, which: int, counter: list[Any], then: int) -> RuntimeError:
         is_output, i = self.op.residuals(self.mask)[which]
         edge = (self, i) if is_output else self.edges[i]
-        return modified_error(self, (self.saved or [])[which], edge, now, then)
+        return modified_error(self, (self.saved or [])[which], edge, counter, then)
 
     def apply(self, grads: list[Tensor | None], mask: int) -> tuple[Tensor | None, ...]:
         return self.op.backward(self, grads, mask & self.mask)
@@ -406,7 +417,7 @@ def record(modes: Modes, op: Any, args: tuple[Any, ...], params: dict[str, Any],
             modes.on_record(node, args, outs)
         return
     saved: list[Any] = []
-    counters: list[list[int] | None] = []
+    counters: list[list[Any] | None] = []
     versioned = False
     for is_output, i in residuals:
         if is_output:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from . import devices, dtypes
+from .stack import described, innermost
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
 
 # Stands where the version counter would be: inference tensors do not count versions.
-INFERENCE: list[int] = []
+INFERENCE: list[Any] = []
 
 
 class Tracer(Protocol):
@@ -72,7 +73,7 @@ class Tensor:
     __slots__ = (
         "__dict__",
         "__weakref__",
-        "_counter",  # [version], shared by all views of one storage; None while it is 0
+        "_counter",  # [version, ...], shared by all views of one storage; None while it is 0
         "_data",  # numpy array or tracer
         "_extras",
         "_grad",
@@ -87,7 +88,7 @@ class Tensor:
     _node: Any
     _nr: int
     _grad: Tensor | None
-    _counter: list[int] | None
+    _counter: list[Any] | None
     _view: View | None
     _extras: Extras | None
 
@@ -291,11 +292,31 @@ def extras(t: Tensor) -> Extras:
     return t._extras
 
 
-def version_counter(t: Tensor) -> list[int]:
+def version_counter(t: Tensor) -> list[Any]:
     """The counter that this tensor shares with all its views, made at first use."""
     if t._counter is None:
         t._counter = [0]
     return t._counter
+
+
+def count_change(t: Tensor, name: str) -> None:
+    """`name` has changed the storage: whoever saved a tensor of it can tell, and say where.
+
+    Behind the version in the counter stands the last change.
+    """
+    counter = t._counter
+    if counter is None:  # nobody has saved it
+        t._counter = [1]
+    elif counter is not INFERENCE:
+        counter[0] += 1
+        counter[1:] = (name, innermost())
+
+
+def last_change(counter: list[Any]) -> str:
+    """A sentence, after a space, on the last change that `counter` counted; "" if unknown."""
+    if len(counter) < 3:
+        return ""
+    return f" It was changed (last) by {counter[1]} at {described(counter[2])}."
 
 
 def method(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -28,6 +28,34 @@ def test_version_error_says_what_and_where():
     assert "modified by an inplace operation: [numbagrad.float32 [2]]" in text
     assert "output 0 of ExpBackward0" in text and "version 1; expected version 0" in text
     assert x.grad is None
+    assert f"by add_ at {__file__}" in text and "b.add_(1)" in text
+
+
+def test_version_error_shows_both_lines_in_anomaly_mode():
+    x = ng.ones(2, requires_grad=True)
+    with ng.autograd.set_detect_anomaly(True):
+        a = x * 2
+        loss = (a * a).sum()
+        a[0] = 3.0
+        with pytest.warns(UserWarning), pytest.raises(RuntimeError) as error:
+            loss.backward()
+    text = str(error.value)
+    assert "saved by MulBackward0 at" in text and "loss = (a * a).sum()" in text
+    assert "changed (last) by __setitem__ at" in text and "a[0] = 3.0" in text
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_version_error_names_the_optimizer_step(compiled):
+    x, w = ng.ones(2, requires_grad=True), ng.ones(2, requires_grad=True)
+
+    def product(x, w):
+        return (x * w).sum()
+
+    loss = (ng.compile(product) if compiled else product)(x, w)
+    w.grad = ng.ones(2)
+    ng.optim.SGD([w], lr=0.1).step()
+    with pytest.raises(RuntimeError, match=r"numbagrad.optim.sgd at .*\.step\(\)"):
+        loss.backward()
 
 
 def test_failed_change_changes_nothing():
@@ -112,3 +140,18 @@ def test_new_memory_leaves_views_alone():
     assert x[:4].tolist() == [0.0, 1.0, 2.0, 3.0]
     x.zero_()
     assert view.tolist() == [1.0, 2.0, 3.0]
+
+
+def test_result_of_a_composite_is_no_view():
+    """What ends in a reshape of an intermediate value has no base that anybody could see."""
+    w = ng.ones(2, requires_grad=True)
+    with ng.no_grad():
+        rows = ng.ones(2, 3).logsumexp(1)
+        part = ng.ones(3)[:2]
+        base = ng.ones(3)
+        view = base[:2]
+    rows.mul_(w).sum().backward()
+    part.mul_(w)
+    assert w.grad is not None and part.requires_grad
+    with pytest.raises(RuntimeError, match="no_grad mode"):
+        view.mul_(w)

@@ -20,7 +20,7 @@ from ..modes import Modes, thread
 from ..ops.elementwise import add, to_dtype
 from ..ops.reduction import sum_to
 from ..tape import AccumulateGrad, Edge, Hooks, Node, OpNode, next_sequence
-from ..tensor import INFERENCE, Tensor, wrap
+from ..tensor import INFERENCE, Tensor, count_change, wrap
 
 _ndarray = np.ndarray
 _accumulating = threading.Lock()
@@ -354,7 +354,7 @@ def accumulate_grad(leaf: Tensor, g: Tensor, fresh: bool = False) -> None:
                 check_mutable(previous, "backward")
             thread.modes.quietly(np.add, previous._data, g._data, previous._data)
             if previous._counter:
-                previous._counter[0] += 1
+                count_change(previous, "backward")
         else:
             leaf._grad = add(previous, g)
     e = leaf._extras

@@ -16,7 +16,7 @@ from ..inplace import check_view_creation, follow
 from ..modes import thread
 from ..ops.view import alias
 from ..tape import Node, refresh
-from ..tensor import INFERENCE, Tensor, version_counter, wrap
+from ..tensor import Tensor, count_change, wrap
 from .function_levels import NEEDS_SETUP, Custom, highest_level
 from .function_node import FunctionCtx, FunctionNode
 from .recorder import FUNCTION
@@ -228,8 +228,8 @@ def _with_history(
             results.append(out)
             continue
         is_input, modified = id(out) in inputs, id(out) in dirty
-        if modified and out._counter is not INFERENCE:
-            version_counter(out)[0] += 1
+        if modified:
+            count_change(out, node.function.__name__ if node is not None else "a Function")
         if node is None or nr in ctx.constant or out._data.dtype.kind not in "fc":
             out = _without_history(out, is_input, modified)
         elif modified:

@@ -45,7 +45,7 @@ class _Saved:
                 edge = (node, self.own or 0)
             elif self.original._node is not None:
                 edge = (self.original._node, self.original._nr)
-            raise modified_error(node, self.data, edge, self.counter[0], self.version)
+            raise modified_error(node, self.data, edge, self.counter, self.version)
         if self.original is not None:
             return self.original
         t = wrap(self.data, node is not None)

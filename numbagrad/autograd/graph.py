@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ..modes import thread
 from ..ops.view import clone
 from ..tape import AccumulateGrad, Node, RemovableHandle, gradient_edge, observe, refresh
-from ..tensor import INFERENCE, Tensor, version_counter
+from ..tensor import Tensor, count_change
 
 __all__ = [
     "GradientEdge",
@@ -85,8 +85,7 @@ def increment_version(tensor: Tensor | Iterable[Tensor]) -> None:
     1
     """
     for t in (tensor,) if isinstance(tensor, Tensor) else tensor:
-        if t._counter is not INFERENCE:
-            version_counter(t)[0] += 1
+        count_change(t, "increment_version")
 
 
 # -- what is saved --------------------------------------------------------------------------------

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..inplace import assign, check_mutable, check_overlap, count_change
+from ..inplace import assign, check_mutable, check_overlap
 from ..modes import thread
-from ..tensor import Tensor, extras, method, wrap
+from ..tensor import Tensor, count_change, extras, method, wrap
 from . import elementwise as E
 from . import view as V
 from .export import NUMBERS, check_tensor, operand, public
@@ -93,13 +93,13 @@ def _reshaping(name: str, view: Callable[..., Tensor]) -> None:
 
     def in_place(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         check_mutable(self, f"{name}_")
-        return _become(self, view(self, *args, **kwargs))
+        return _become(self, view(self, *args, **kwargs), f"{name}_")
 
     in_place.__doc__ = f"In-place form of :func:`{name}`: the tensor itself gets the new shape."
     method(f"{name}_")(in_place)
 
 
-def _become(self: Tensor, new: Tensor) -> Tensor:
+def _become(self: Tensor, new: Tensor, name: str) -> Tensor:
     """`self` takes over what `new`, a view of it, is."""
     if self._view is not None:
         self._view = new._view
@@ -109,7 +109,7 @@ def _become(self: Tensor, new: Tensor) -> Tensor:
     self._data = new._data
     if thread.modes.grad and not thread.modes.inference:
         self._node, self._nr, self._requires_grad = new._node, new._nr, new._requires_grad
-    count_change(self)
+    count_change(self, name)
     if self._view is not None and self._counter:
         self._view.version = self._counter[0]
     return self

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from ..dispatch import bind
-from ..inplace import check_mutable, count_change
+from ..inplace import check_mutable
 from ..runtime.storage import owner, placed, resized, row_major
 from ..tape import refresh
-from ..tensor import Tensor, method
+from ..tensor import Tensor, count_change, method
 from . import view as V
 from .batching import Shift
 from .export import check_tensor, public
@@ -229,7 +229,7 @@ def _replace(self: Tensor, data: Array) -> Tensor:
     """Another array in the place of the present one; its views keep what they have."""
     self._data = data
     self._view = None
-    count_change(self)
+    count_change(self, "set_")
     return self
 
 
@@ -295,7 +295,7 @@ def resize_(self: Tensor, *size: Any, memory_format: Any = None) -> Tensor:
     if data.shape != shape:
         self._data = resized(data, shape)
         self._view = None
-        count_change(self)
+        count_change(self, "resize_")
     return self
 
 

@@ -214,7 +214,7 @@ class RuleNode(Node):
         for x, version in zip(inputs, self.versions, strict=True):
             if _counts(x) and x._version != version:
                 edge = gradient_edge(x) if x._node is not None else None
-                raise modified_error(self, x._data, edge, x._version, version)
+                raise modified_error(self, x._data, edge, version_counter(x), version)
         full = [
             wrap(np.zeros(*meta)) if g is None and meta is not None else g
             for g, meta in zip(grads, self.metas, strict=True)
