@@ -900,3 +900,17 @@ def test_nested_arguments_and_views_take_the_short_path():
         expected = (params["w"] * z + params["b"][0]).t()
         assert np.allclose(y.detach().numpy(), expected.detach().numpy())
     assert f({"w": w, "b": [b.requires_grad_()]}, x).requires_grad
+
+
+def test_chunks_of_many_loops_begin_anywhere():
+    f = ng.compile(lambda x, y: x * y)
+    x = ng.randn(7, 30, 5, 2, 90).permute(4, 0, 2, 3, 1)[1:80]
+    y = ng.randn(79, 1, 5, 1, 30)
+    expected = (x * y).numpy()
+    before = ng.get_num_threads()
+    try:
+        for number in (1, 2, 3):
+            ng.set_num_threads(number)
+            assert np.array_equal(f(x, y).numpy(), expected)
+    finally:
+        ng.set_num_threads(before)

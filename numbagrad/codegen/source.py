@@ -30,7 +30,9 @@ def pointwise_source(graph: Graph, layout: Layout) -> str:
     stride_word = {k: base + i for i, k in enumerate(strided)}
     kinds = sorted({f"at_{_dtype(v).name}" for v in operands})
 
+    start: list[str] = []
     setup: list[str] = []
+    step: list[str] = []
     if layout.rank == 1:
         for k, v in enumerate(operands):
             size = _dtype(v).itemsize
@@ -42,12 +44,16 @@ def pointwise_source(graph: Graph, layout: Layout) -> str:
                   for k, w in stride_word.items()]  # fmt: skip
     else:
         outer = layout.rank - 1
-        setup.append("r0 = row")
+        # Divisions find the first row only: for short rows they would cost more than the rows.
+        if outer > 1:
+            start.append("i0 = lo")
+            step.append(f"{'    ' * (outer - 1)}i0 += 1")
         for d in range(outer - 1, 0, -1):
-            q = outer - 1 - d
-            setup += [f"r{q + 1} = r{q} // table[{n + d}]",
-                      f"i{d} = r{q} - r{q + 1} * table[{n + d}]"]  # fmt: skip
-        setup.append(f"i0 = r{outer - 1}")
+            start += [f"r = i0 // table[{n + d}]", f"i{d} = i0 - r * table[{n + d}]", "i0 = r"]
+        for d in range(1, outer):
+            indent = "    " * (outer - 1 - d)
+            step[:0] = [f"{indent}i{d} += 1", f"{indent}if i{d} == table[{n + d}]:",
+                        f"{indent}    i{d} = 0"]  # fmt: skip
         first = n + 1 + (layout.rank - 2)
         for k, v in enumerate(operands):
             terms = " + ".join(f"i{d} * table[{first + k * outer + d}]" for d in range(outer))
@@ -80,9 +86,11 @@ def pointwise_source(graph: Graph, layout: Layout) -> str:
         text += [f"    {s}" for s in setup]
         text += ["    for i in range(hi - lo):", *(f"        {s}" for s in inner)]
     else:
-        text += [f"    n = table[{n}]", "    for row in range(lo, hi):"]
+        text += [f"    n = table[{n}]", *(f"    {s}" for s in start)]
+        text += [f"    for {'_' if start else 'i0'} in range(lo, hi):"]
         text += [f"        {s}" for s in setup]
         text += ["        for i in range(n):", *(f"            {s}" for s in inner)]
+        text += [f"        {s}" for s in step]
     return "\n".join(text) + "\n"
 
 
