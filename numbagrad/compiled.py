@@ -63,7 +63,7 @@ class CompiledFunctionBackward(Node):
         assert backward is not None
         outs = backward.graph.inputs[len(self.residuals) :]
         arrays = [
-            np.zeros(v.shape, v.dtype) if g is None else np.ascontiguousarray(g._data)
+            np.zeros(v.shape, v.dtype) if g is None else np.asarray(g._data, order="C")
             for v, g in zip(outs, grads, strict=True)
         ]
         if self.traced.outer_steps and thread.modes.anomaly is not None:

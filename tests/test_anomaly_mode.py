@@ -171,6 +171,14 @@ def test_finds_the_op_in_a_compiled_function():
     assert "Error detected in CompiledFunctionBackward. Traceback of forward call" in text
 
 
+def test_a_compiled_function_without_dimensions():
+    f = ng.compile(lambda x: (x * 2).permute(()))
+    x = ng.tensor(3.0, requires_grad=True)
+    with ng.autograd.set_detect_anomaly(True):
+        f(x).backward()
+    assert x.grad is not None and x.grad.item() == 2
+
+
 def test_finds_it_if_only_the_backward_pass_is_watched():
     loss = ng.compile(masked_root)(ng.zeros(3, requires_grad=True))
     error, _ = detect(loss.backward)

@@ -114,6 +114,18 @@ def test_memory():
     assert "[memory]" in prof.key_averages().table()
 
 
+def test_memory_that_another_thread_gives_back():
+    kept = []
+    with profile(profile_memory=True) as prof, record_function("part"):
+        kept.append(ng.ones(1000) * 2)
+        t = threading.Thread(target=kept.clear)
+        t.start()
+        t.join()
+    (freed,) = by_name(prof, "[memory]")
+    assert freed.self_cpu_memory_usage == -4000 and freed.cpu_parent is None
+    assert freed.thread != prof.function_events[0].thread
+
+
 def test_memory_counts_the_whole_of_a_part():
     x = ng.ones(1000)
     with profile(profile_memory=True) as prof, record_function("part"):

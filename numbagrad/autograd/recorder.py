@@ -225,13 +225,14 @@ class Recorder(Watch):
         """An array is gone: that counts where it happens, as in PyTorch."""
         if self._living.pop(id(ref), None) is None:
             return
-        if self._open:
+        here = threading.get_native_id()
+        if self._open and here == self.thread:
             self._open[-1].memory -= ref.nbytes
-        else:
-            event = self.begin("[memory]", MEMORY)
-            event.memory = -ref.nbytes
-            self.end(event)
-            event.end = event.start
+            return
+        event = Event("[memory]", MEMORY, here, None)
+        event.start = event.end = _now()
+        event.memory = -ref.nbytes
+        self.events.append(event)
 
     # -- the tape ---------------------------------------------------------------------------
 
