@@ -8,7 +8,13 @@ import weakref
 import pytest
 
 import numbagrad as ng
-from numbagrad.utils.checkpoint import CheckpointError, checkpoint, checkpoint_sequential
+from numbagrad.utils.checkpoint import (
+    CheckpointError,
+    CheckpointPolicy,
+    checkpoint,
+    checkpoint_sequential,
+    create_selective_checkpoint_contexts,
+)
 from tests.programs import expected, programs, run, same
 
 EXPECTED = expected()
@@ -146,3 +152,85 @@ def test_inside_a_compiled_function(reentrant):
     expected, w.grad = w.grad, None
     assert ng.allclose(ng.compile(step)(x), eager)
     assert ng.allclose(w.grad, expected)
+
+
+# -- selective ------------------------------------------------------------------------------------
+
+
+def test_results_that_are_kept_are_not_computed_again():
+    runs = []
+
+    def policy(context, op, *args, **params):
+        runs.append(op.name)
+        return CheckpointPolicy.MUST_SAVE if op.name == "matmul" else False
+
+    x, w = ng.rand(3, 3, requires_grad=True), ng.rand(3, 3, requires_grad=True)
+    f = lambda x, w: ((x @ w).tanh() @ w).sum()  # noqa: E731
+    first, second = create_selective_checkpoint_contexts(policy)
+    evaluated, calls = second.evaluated, []
+    second.evaluated = lambda op, args, params, run: evaluated(
+        op, args, params, lambda: calls.append(op.name) or run()
+    )
+    y = checkpoint(f, x, w, use_reentrant=False, context_fn=lambda: (first, second))
+    assert runs.count("matmul") == 2
+    y.backward()
+    assert "matmul" not in calls and "tanh" in calls
+    for a, b in zip((x.grad, w.grad), ng.func.grad(f, (0, 1))(x.detach(), w.detach()), strict=True):
+        assert ng.allclose(a, b)
+
+
+def test_what_is_kept_is_not_changed_in_place():
+    def f(x):
+        y = x.sin()
+        z = y * 2
+        y.mul_(0)
+        return (z.cos() + y).sum()
+
+    x = ng.rand(3, requires_grad=True)
+    keep = lambda: create_selective_checkpoint_contexts(["sin"])  # noqa: E731
+    checkpoint(f, x, use_reentrant=False, context_fn=keep).backward()
+    assert x.grad is not None and ng.allclose(x.grad, ng.func.grad(f)(x.detach()))
+
+
+@pytest.mark.parametrize(
+    ("ops", "message"),
+    [
+        (["cross_entropy"], "no op"),
+        ([ng.mm, ng.logsumexp], "is made of several ops"),
+        ([3], "3 is"),
+    ],
+)
+def test_what_is_no_op_cannot_be_kept(ops, message):
+    with pytest.raises(ValueError, match=message):
+        create_selective_checkpoint_contexts(ops)
+
+
+def test_ops_to_keep_may_be_functions():
+    keep = lambda: create_selective_checkpoint_contexts([ng.matmul, ng.sin])  # noqa: E731
+    x = ng.rand(2, 2, requires_grad=True)
+    checkpoint(lambda x: (x @ x).sin().sum(), x, use_reentrant=False, context_fn=keep).backward()
+    assert x.grad is not None
+
+
+def test_debug_shows_what_ran_and_where():
+    first = [True]
+
+    def f(x):
+        y = x.exp().sin() if first[0] else x.exp()
+        first[0] = False
+        return y.sum()
+
+    y = checkpoint(f, ng.ones(2, requires_grad=True), use_reentrant=False, debug=True)
+    with pytest.raises(CheckpointError, match=r"sin\(\[2\]\)  at .*test_checkpoint.py:\d+ in f"):
+        y.backward()
+
+
+def test_under_transforms():
+    f = lambda x: (x.sin() * x.exp()).sum()  # noqa: E731
+    g = lambda x: checkpoint(f, x, use_reentrant=False)  # noqa: E731
+    rows = ng.rand(3, 2)
+    assert ng.allclose(ng.vmap(ng.func.grad(g))(rows), ng.vmap(ng.func.grad(f))(rows))
+    assert ng.allclose(ng.func.hessian(g)(rows[0]), ng.func.hessian(f)(rows[0]))
+    x = rows.clone().requires_grad_()
+    ng.vmap(g)(x).sum().backward()
+    assert x.grad is not None and ng.allclose(x.grad, ng.vmap(ng.func.grad(f))(rows))

@@ -14,19 +14,31 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from .. import autograd
+from ..autograd.function_levels import highest_level
 from ..autograd.graph import saved_tensors_hooks
 from ..creation import zeros
 from ..modes import enable_grad, thread
 from ..random import fork_rng, get_rng_state, set_rng_state
 from ..tape import next_sequence
 from ..tensor import Tensor
+from ..transforms.remat import checkpoint as transformed
+from .interception import OpLog
+from .selective import (
+    CheckpointPolicy,
+    SelectiveCheckpointContext,
+    create_selective_checkpoint_contexts,
+)
 
 __all__ = [
     "CheckpointError",
     "CheckpointFunction",
+    "CheckpointPolicy",
+    "SelectiveCheckpointContext",
     "checkpoint",
     "checkpoint_sequential",
+    "create_selective_checkpoint_contexts",
     "noop_context_fn",
+    "set_checkpoint_debug_enabled",
     "set_checkpoint_early_stop",
 ]
 
@@ -80,9 +92,11 @@ def checkpoint(
         use_reentrant: which variant. False: all of autograd works. True: only ``backward()``
             without `inputs`; an argument itself, not inside a list, must require grad; no
             `kwargs`. Not given: True, with a warning. In a compiled function they are the same.
-        context_fn: returns two context managers, for the first and the second run.
+        context_fn: returns two context managers, for the first and the second run, such as
+            :func:`create_selective_checkpoint_contexts` makes.
         determinism_check: "default" compares shapes and dtypes of the two runs, "none" does not.
-        debug: accepted for compatibility.
+        debug: note the ops of both runs, and show them if the runs differ. Not along with
+            `context_fn`.
         early_stop: end the second run when the last value that is needed has been computed.
         kwargs: for `function`; and ``preserve_rng_state`` (True): random numbers, as in dropout,
             are the same in both runs.
@@ -115,9 +129,17 @@ def checkpoint(
                 "Passing `context_fn` or `debug` is only supported when use_reentrant=False."
             )
         return CheckpointFunction.apply(function, preserve, *args)
+    if highest_level((*args, *kwargs.values())) is not None:
+        return transformed(function)(*args, **kwargs)
+    if _debug_override:
+        debug = _debug_override[-1]
+    if debug and context_fn is not noop_context_fn:
+        raise ValueError("debug=True is incompatible with non-default context_fn")
+    log = OpLog() if debug else None
     return _without_reentry(
-        function, args, kwargs, preserve, context_fn, determinism_check, early_stop
-    )
+        function, args, kwargs, preserve, log.contexts if log else context_fn, determinism_check,
+        early_stop, log,
+    )  # fmt: skip
 
 
 # -- the reentrant variant ------------------------------------------------------------------------
@@ -185,6 +207,23 @@ def set_checkpoint_early_stop(enable: bool) -> Iterator[None]:
         _early_stop_override.pop()
 
 
+_debug_override: list[bool] = []
+
+
+@contextmanager
+def set_checkpoint_debug_enabled(enabled: bool | None) -> Iterator[None]:
+    """Inside, checkpoints of the variant without reentry note their ops, or do not.
+
+    It overrides the argument ``debug`` of each; None leaves it to them.
+    """
+    kept = _debug_override[:]
+    _debug_override[:] = [] if enabled is None else [enabled]
+    try:
+        yield
+    finally:
+        _debug_override[:] = kept
+
+
 class _Place:
     """Stands on the tape for a tensor that will be computed again."""
 
@@ -208,9 +247,11 @@ class _Frame:
     """One call of a checkpointed function."""
 
     def __init__(
-        self, rerun: Callable[..., Any], args: tuple[Any, ...], early_stop: bool, check: bool
-    ) -> None:
+        self, rerun: Callable[..., Any], args: tuple[Any, ...], early_stop: bool, check: bool,
+        log: OpLog | None,
+    ) -> None:  # fmt: skip
         self.rerun = rerun
+        self.log = log
         tensors = [a for a in args if isinstance(a, Tensor)]
         self.saver = _Inputs.apply(zeros(0, requires_grad=True), *tensors).grad_fn
         self.others = [None if isinstance(a, Tensor) else a for a in args]
@@ -229,7 +270,12 @@ class _Frame:
         now = thread.modes.backward
         which = next_sequence() if now is None else now.id
         if which != self.current:
-            self.compute()
+            try:
+                self.compute()
+            except CheckpointError as error:
+                if self.log is None:
+                    raise
+                raise CheckpointError(f"{error}{self.log.text()}") from None
             self.current = which
         if place.index not in self.values:
             raise CheckpointError(
@@ -295,6 +341,7 @@ def _meta(t: Tensor) -> dict[str, Any]:
 def _without_reentry(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], preserve: bool,
     context_fn: Callable[[], tuple[Any, Any]], determinism_check: str, early_stop: bool,
+    log: OpLog | None,
 ) -> Any:  # fmt: skip
     if determinism_check not in ("default", "none"):
         raise ValueError(
@@ -313,9 +360,10 @@ def _without_reentry(
             function(*own, **named)
 
     if not thread.modes.grad:
-        with first:
-            return function(*args, **kwargs)
-    frame = _Frame(rerun, (*args, *kwargs.values()), early_stop, determinism_check == "default")
+        return function(*args, **kwargs)
+    frame = _Frame(
+        rerun, (*args, *kwargs.values()), early_stop, determinism_check == "default", log
+    )
     with saved_tensors_hooks(frame.pack, frame.unpack), first:
         return function(*args, **kwargs)
 

@@ -292,3 +292,174 @@ def checkpoint_contexts(lib):
         x.grad,
         outcome(lambda: checkpoint(lib)(f, x, use_reentrant=True, context_fn=lambda: (None, None))),
     )
+
+
+# -- selective ------------------------------------------------------------------------------------
+
+
+def contexts(lib, *args, **kwargs):
+    """A `context_fn`."""
+    make = lib.utils.checkpoint.create_selective_checkpoint_contexts
+    return lambda: make(*args, **kwargs)
+
+
+def aten(lib, name):
+    """An op as the list of a policy has it."""
+    return getattr(lib.ops.aten, name).default if hasattr(lib.ops, "aten") else name
+
+
+def named(op):
+    """The name of an op that a policy is told."""
+    return op.name if isinstance(op.name, str) else op.name().split("::")[1].split(".")[0]
+
+
+def chain(x, w):
+    return ((x * w).sin().exp() * w.cos()).sum()
+
+
+def selective(lib, policy, fn=chain, **options):
+    x, w = leaf(lib, 1.0, 2.0), leaf(lib, 3.0, 4.0)
+    fn_contexts = contexts(lib, policy)
+    y = checkpoint(lib)(fn, x, w, use_reentrant=False, context_fn=fn_contexts, **options)
+    y.backward()
+    return y, x.grad, w.grad
+
+
+@program
+def selective_list(lib):
+    return [selective(lib, [aten(lib, n) for n in names]) for names in (["sin"], ["exp", "cos"])]
+
+
+@program
+def selective_policies(lib):
+    P = lib.utils.checkpoint.CheckpointPolicy
+    found = []
+    for decision in (*P, True, False):
+        found.append(selective(lib, lambda ctx, op, *args, **kwargs: decision))  # noqa: B023
+    return found, [[p.name, p.value] for p in P]
+
+
+@program
+def selective_policy_is_asked_once(lib):
+    log = []
+
+    def policy(ctx, op, *args, **kwargs):
+        if named(op) in ("sin", "exp", "cos"):
+            log.append([named(op), ctx.is_recompute, len(args), args[0].tolist(),
+                        ctx.op_output.tolist()])  # fmt: skip
+        return named(op) == "exp"
+
+    return selective(lib, policy), log
+
+
+@program
+def selective_keeps_what_was_computed(lib):
+    """The function does something else in the second run; what was kept does not notice."""
+    factor = [1.0]
+
+    def f(x, w):
+        y = (x * factor[0]).sin()
+        factor[0] = 5.0
+        return (y * w).sum()
+
+    return [
+        selective(lib, [aten(lib, "sin")], f, early_stop=False),
+        selective(lib, [], f, early_stop=False),
+    ]
+
+
+@program
+def selective_backward_twice(lib):
+    x = leaf(lib, 1.0, 2.0)
+    keep = contexts(lib, [aten(lib, "sin")])
+    y = checkpoint(lib)(lambda x: x.sin().exp().sum(), x, use_reentrant=False, context_fn=keep)
+    y.backward(retain_graph=True)
+    return x.grad, outcome(lambda: y.backward())
+
+
+@program
+def selective_runs_that_differ(lib):
+    first = [True]
+
+    def f(x):
+        y = x.sin() if first[0] else x.sin().cos().sin().cos()
+        first[0] = False
+        return y.exp().sum()
+
+    x = leaf(lib, 1.0)
+    keep = contexts(lib, [aten(lib, "sin")])
+    y = checkpoint(lib)(f, x, use_reentrant=False, context_fn=keep, early_stop=False)
+    return outcome(y.backward)
+
+
+@program
+def selective_used_wrongly(lib):
+    make = lib.utils.checkpoint.create_selective_checkpoint_contexts
+    x = leaf(lib, 1.0)
+    run = checkpoint(lib)
+    return [
+        outcome(lambda: make(3)),
+        outcome(lambda: make([3])),
+        outcome(lambda: run(lambda x: x, x, use_reentrant=True, context_fn=contexts(lib, []))),
+        outcome(lambda: run(lambda x: x, x, use_reentrant=False, debug=True,
+                            context_fn=contexts(lib, []))),
+    ]  # fmt: skip
+
+
+@program
+def checkpoint_contexts_without_grad(lib):
+    log = []
+
+    class Noted:
+        def __init__(self, name):
+            self.name = name
+
+        def __enter__(self):
+            log.append(self.name)
+
+        def __exit__(self, *exc):
+            pass
+
+    x = leaf(lib, 1.0)
+    make = lambda: (Noted("first"), Noted("second"))  # noqa: E731
+    with lib.no_grad():
+        checkpoint(lib)(lambda x: x.sin(), x, use_reentrant=False, context_fn=make)
+    y = checkpoint(lib)(lambda x: x.sin(), x, use_reentrant=False, context_fn=make)
+    before = list(log)
+    y.sum().backward()
+    return before, log
+
+
+@program
+def checkpoint_debug(lib):
+    first = [True]
+
+    def f(x):
+        y = x.exp().sin() if first[0] else x.exp()
+        first[0] = False
+        return y.sum()
+
+    x = leaf(lib, 1.0)
+    found = []
+    for option, block in ((True, None), (False, True), (True, False)):
+        first[0] = True
+        with lib.utils.checkpoint.set_checkpoint_debug_enabled(block):
+            y = checkpoint(lib)(f, x, use_reentrant=False, debug=option)
+        try:
+            y.backward()
+        except RuntimeError as error:
+            text = str(error)
+            found.append([type(error).__name__, "sin" in text, "during recomputation" in text])
+    return found
+
+
+@program
+def checkpoint_under_transforms(lib):
+    f = lambda x: (x.sin() * x.exp()).sum()  # noqa: E731
+    x, rows = lib.tensor([1.0, 2.0]), lib.arange(6.0).reshape(3, 2)
+    g = lambda x: checkpoint(lib)(f, x, use_reentrant=False)  # noqa: E731
+    h = lambda x: checkpoint(lib)(f, x, use_reentrant=True)  # noqa: E731
+    return [
+        lib.vmap(g)(rows), lib.func.jvp(g, (x,), (x,)),
+        outcome(lambda: lib.vmap(h)(rows)), outcome(lambda: lib.func.grad(h)(x)),
+    ]  # fmt: skip
