@@ -125,7 +125,7 @@ def _covered() -> list[Any]:
     # nn.functional has tests of its own beside its modules.
     found = [
         op for op in op_db
-        if op.name not in RANDOM and not op.name.startswith("nn.") and any(_variants(op))
+        if op.name not in RANDOM and any(_variants(op))
     ]  # fmt: skip
     return [pytest.param(op, id=op.formatted_name) for op in found]
 
