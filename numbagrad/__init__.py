@@ -52,6 +52,7 @@ tensor = creation.tensor  # not the submodule of that name
 _LAZY = {
     "cpu": "cpu",
     "amp": "amp",
+    "cuda": "cuda",
     "func": "func",
     "linalg": "linalg",
     "nn": "nn",

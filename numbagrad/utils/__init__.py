@@ -1,6 +1,6 @@
 """Helpers for training."""
 
 from ..ops.storage import swap_tensors
-from . import checkpoint
+from . import checkpoint, data
 
-__all__ = ["checkpoint", "swap_tensors"]
+__all__ = ["checkpoint", "data", "swap_tensors"]
