@@ -118,6 +118,11 @@ GAPS = (
         "a difference of large numbers",
         when=lambda d, s: d.is_complex and s.args[0] == (1,),
     ),
+    Gap(
+        "nn.functional.embedding",
+        "no sparse gradients, none scaled by frequency",
+        when=lambda d, s: bool({"sparse", "scale_grad_by_freq"} & s.kwargs.keys()),
+    ),
     # Not there yet.
     Gap("einsum", "PyTorch widens integers that it sums over", when=lambda d, s: d is torch.uint8),
     Gap("logaddexp", "complex: another branch of the logarithm", when=lambda d, s: d.is_complex),
