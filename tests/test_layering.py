@@ -48,7 +48,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "autograd.forward_ad",
         "autograd.functional",
     ),
-    ("nn", "optim", "amp", "serialization", "utils", "serve"),
+    ("nn", "optim", "amp", "serialization", "utils", "serve", "cuda"),
     ("",),  # the package itself
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
