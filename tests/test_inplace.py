@@ -10,7 +10,7 @@ from tests.programs import expected, programs, run, same
 EXPECTED = expected()
 
 
-@pytest.mark.parametrize("name", programs("inplace", "views", "mutated", "outs"))
+@pytest.mark.parametrize("name", programs("inplace", "views", "mutated", "outs", "changes_in_use"))
 def test_as_in_pytorch(name):
     ours = run(name, ng)
     assert same(ours, EXPECTED[name]), f"\nnumbagrad: {ours}\n  PyTorch: {EXPECTED[name]}"
@@ -155,3 +155,14 @@ def test_result_of_a_composite_is_no_view():
     assert w.grad is not None and part.requires_grad
     with pytest.raises(RuntimeError, match="no_grad mode"):
         view.mul_(w)
+
+
+def test_other_memory_cannot_be_compiled():
+    @ng.compile
+    def f(x):
+        buffer = ng.zeros(2)
+        buffer.resize_(3)
+        return buffer + x
+
+    with pytest.raises(RuntimeError, match=r"gives a tensor other memory(.|\n)*resize_\(3\)"):
+        f(ng.ones(3))

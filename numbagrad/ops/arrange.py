@@ -14,8 +14,10 @@ from ..tensor import Tensor, wrap
 from . import elementwise as E
 from . import shape as S
 from . import view as V
+from .elementwise import to_dtype
 from .export import check_tensor, public
 from .gather import gather_, sort_order, take_rows
+from .reduction import cumsum
 from .search import search
 from .view import wrap_dim
 
@@ -226,16 +228,20 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
             f"{x.dtype} and {source.dtype}"
         )
     x, mask = V.broadcast_all(x, mask)
-    count = int(np.count_nonzero(mask._data))
-    if count > source.numel():
+    n = source.numel()
+    held = mask._data
+    if isinstance(held, np.ndarray) and np.count_nonzero(held) > n:
         raise RuntimeError(
-            f"masked_scatter: expected source to have at least {count} elements, the number of "
-            f"ones in mask, but it has {source.numel()}"
+            f"masked_scatter: expected source to have at least {np.count_nonzero(held)} elements, "
+            f"the number of ones in mask, but it has {n}"
         )
-    from .scatter import _index_put_
-
-    first = V.slice_(V.reshape(source, (source.numel(),)), index=(slice(0, count),))
-    return _index_put_(V.clone(x), (mask,), first)
+    if not n:
+        return V.clone(x)
+    # The k-th place of the mask takes element k: no shape depends on values, so it can be traced.
+    counted = cumsum(to_dtype(V.reshape(mask, (mask.numel(),)), dtypes.I64), dim=0)
+    places = E.minimum(E.maximum(counted - 1, 0), n - 1)
+    taken = take_rows(V.reshape(source, (n,)), places, dim=0)
+    return E.where(mask, V.reshape(taken, tuple(x._data.shape)), x)
 
 
 # -- the copying twins of views -------------------------------------------------------------------

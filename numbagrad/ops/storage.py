@@ -10,7 +10,9 @@ import numpy as np
 
 from ..dispatch import bind
 from ..inplace import check_mutable
+from ..modes import thread
 from ..runtime.storage import owner, placed, resized, row_major
+from ..stack import at_user_line
 from ..tape import refresh
 from ..tensor import Tensor, count_change, method
 from . import view as V
@@ -225,6 +227,14 @@ def _array(t: Tensor, name: str) -> Array:
     return data
 
 
+def _check_untraced(name: str) -> None:
+    if thread.modes.trace is not None:
+        raise RuntimeError(
+            f"{name}() gives a tensor other memory, which a compiled function cannot record: make "
+            f"a new tensor instead, or call it outside of the compiled function{at_user_line()}"
+        )
+
+
 def _replace(self: Tensor, data: Array) -> Tensor:
     """Another array in the place of the present one; its views keep what they have."""
     self._data = data
@@ -251,6 +261,7 @@ def set_(
     Raises:
         RuntimeError: a tensor requires grad, dtypes differ, or the storage is too small.
     """
+    _check_untraced("set_")
     check_mutable(self, "set_")
     own = _array(self, "set_()")
     if source is None:
@@ -283,6 +294,7 @@ def resize_(self: Tensor, *size: Any, memory_format: Any = None) -> Tensor:
     Raises:
         RuntimeError: the tensor requires grad, or an extent is negative.
     """
+    _check_untraced("resize_")
     check_mutable(self, "resize_")
     if self.requires_grad:
         raise RuntimeError("cannot resize variables that require grad")

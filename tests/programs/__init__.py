@@ -29,6 +29,7 @@ MODULES = (
     "dual_tensors",
     "views",
     "mutated",
+    "changes_in_use",
     "outs",
     "inference",
     "threads",
