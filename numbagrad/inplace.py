@@ -12,7 +12,7 @@ import numpy as np
 
 from . import dtypes
 from .modes import thread
-from .ops.elementwise import to_dtype
+from .ops.elementwise import to_dtype, where
 from .ops.view import alias, clone, view_scatter
 from .runtime.storage import resized
 from .stack import innermost
@@ -196,6 +196,10 @@ def _assign(target: Tensor, value: Tensor, name: str, cast: bool) -> Tensor:
         if new is not data:
             np.copyto(data, new)
     else:
+        if data.__class__ is not _ndarray and _level(new) < _level(data):
+            # The target stays what it is to its level: mapped, for instance.
+            value = where(wrap(np.array(True)), value, target)
+            new = value._data
         if new.__class__ is _ndarray:
             # The next change is perhaps made in the array: nobody else may hold it.
             value = clone(value)
@@ -204,6 +208,10 @@ def _assign(target: Tensor, value: Tensor, name: str, cast: bool) -> Tensor:
     count_change(target, name)
     follow(target, value)
     return target
+
+
+def _level(data: Any) -> int:
+    return 0 if data.__class__ is _ndarray else data.interpreter.level
 
 
 def _store(target: Tensor, data: Any) -> None:

@@ -598,3 +598,26 @@ def test_complex_numbers_with_real_tensors(fn):
     _, pushed = func.jvp(fn, (x,), (t(1.0, 2.0),))
     slope = (fn(x + step * t(1.0, 2.0)) - fn(x - step * t(1.0, 2.0))) / (2 * step)
     close(pushed, slope, 1e-6)
+
+
+def test_a_mapped_tensor_stays_mapped_when_a_constant_is_stored():
+    c = t(1.0, 2.0)
+
+    def f(x):
+        y = x.clone().zero_().add_(x)
+        y.copy_(c).mul_(x)
+        y[0] = 5.0
+        y[1:].fill_(2).mul_(x[0])
+        return y
+
+    x = ng.stack([t(3.0, 4.0), t(5.0, 6.0)])
+    for mapped in (func.vmap(f), ng.compile(func.vmap(f))):
+        close(mapped(x), ng.stack([f(r) for r in x]))
+
+
+def test_one_hot_under_vmap_and_compile():
+    f = lambda i: ng.nn.functional.one_hot(i, 4)  # noqa: E731
+    i = ng.tensor([[0, 3], [2, 1]])
+    assert ng.equal(func.vmap(f)(i), f(i)) and ng.equal(ng.compile(f)(i), f(i))
+    with pytest.raises(RuntimeError, match="4 is not below 4"):
+        func.vmap(f)(i + 1)

@@ -340,13 +340,8 @@ def hvp(
 # -- whole matrices -------------------------------------------------------------------------------
 
 
-def _check_strategy(strategy: str, vectorize: bool, strict: bool) -> None:
-    if strategy not in ("forward-mode", "reverse-mode"):
-        raise AssertionError(
-            'Expected strategy to be either "forward-mode" or "reverse-mode". Both compute the '
-            "same numbers."
-        )
-    if strict and (vectorize or strategy == "forward-mode"):
+def _check_mapped(vectorize: bool, strict: bool, strategy: str) -> None:
+    if strict and vectorize:
         raise RuntimeError(
             "numbagrad.autograd.functional.jacobian: `strict=True` is not supported together with "
             "`vectorize=True` or the forward-mode strategy. Please set one of them only."
@@ -383,7 +378,11 @@ def jacobian(
     tensor([[2., 0.],
             [0., 4.]])
     """
-    _check_strategy(strategy, vectorize, strict)
+    if strategy not in ("forward-mode", "reverse-mode"):
+        raise AssertionError(
+            'Expected strategy to be either "forward-mode" or "reverse-mode". Both compute the '
+            "same numbers."
+        )
     if strategy == "forward-mode" and create_graph:
         raise NotImplementedError(
             "numbagrad.autograd.functional.jacobian: `create_graph=True` and "
@@ -393,11 +392,13 @@ def jacobian(
     with enable_grad():
         tuple_in, xs = _as_tuple(inputs, "inputs", "jacobian")
         if strategy == "forward-mode":
+            _check_mapped(vectorize, strict, strategy)
             return _by_columns(func, xs, tuple_in)
         xs = _own(xs, create_graph, True)
         tuple_out, outputs = _as_tuple(
             func(*xs), "outputs of the user-provided function", "jacobian"
         )  # fmt: skip
+        _check_mapped(vectorize, strict, strategy)
         _check_depends(outputs, "outputs", strict)
         if vectorize:
             rows = _all_rows(outputs, xs, create_graph)

@@ -54,6 +54,7 @@ def jacrev(
     *,
     has_aux: bool = False,
     chunk_size: int | None = None,
+    _preallocate_and_copy: bool = False,
 ) -> Callable[..., Any]:
     """A function that gives the Jacobian of `func` by reverse mode: one pass per output element.
 
@@ -61,6 +62,7 @@ def jacrev(
         argnums: which positional arguments to differentiate; a tuple gives a tuple of Jacobians.
         has_aux: `func` returns (output, aux); the new function returns (jacobian, aux).
         chunk_size: how many output elements to do at a time, to save memory; default: all.
+        _preallocate_and_copy: for the signature's sake; PyTorch joins chunks in another way then.
 
     Returns:
         A function; its result has the structure of the output, and in it the structure of the

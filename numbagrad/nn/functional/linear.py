@@ -6,6 +6,7 @@ from typing import Any
 
 from ... import dtypes
 from ...creation import zeros
+from ...dispatch import values_of
 from ...modes import no_grad
 from ...ops import math, nn, reduce, scatter, sorting
 from ...ops.export import check_tensor
@@ -150,16 +151,17 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         if num_classes <= 0:
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
         return zeros(*tensor.shape, num_classes, dtype=dtypes.int64)
-    if int(tensor.min()) < 0:
+    known = values_of(tensor)
+    if known is not None and known.min() < 0:
         raise RuntimeError("Class values must be non-negative.")
-    largest = int(tensor.max())
     if num_classes == -1:
-        num_classes = largest + 1
+        num_classes = int(tensor.max()) + 1
     elif num_classes < 1:
         raise RuntimeError("num_classes should be positive")
-    elif largest >= num_classes:
+    elif known is not None and known.max() >= num_classes:
         raise RuntimeError(
-            f"Class values must be smaller than num_classes: {largest} is not below {num_classes}"
+            f"Class values must be smaller than num_classes: {known.max()} is not below "
+            f"{num_classes}"
         )
     result = zeros(*tensor.shape, num_classes, dtype=dtypes.int64)
     return scatter.scatter(result, -1, tensor.unsqueeze(-1), 1)
