@@ -15,10 +15,11 @@ from .autograd.engine import run_backward
 from .autograd.recorder import REGION, span
 from .errors import GraphFreedError
 from .ir.graph import Graph
-from .ir.pytree import flatten, paths, unflatten
+from .ir.pytree import flatten, graft, paths, unflatten
 from .modes import thread
 from .ops.view import reshape, view
 from .replay import check_gradients
+from .surroundings import Named
 from .tape import Node, gradient_edge
 from .tensor import INFERENCE, Tensor, count_change, last_change, version_counter, wrap
 from .tracing import Result, Traced, find, trace_call
@@ -224,7 +225,11 @@ class Compiled:
         leaves = [
             _outcome(x, tensors, results) if x.__class__ is Result else x for x in traced.leaves
         ]
-        return unflatten(traced.structure, leaves)
+        result = unflatten(traced.structure, leaves)
+        if traced.grafted:
+            result, *changed = result
+            graft((args, kwargs), tuple(changed))
+        return result
 
     def _write_back(self, traced: Traced, tensors: list[Tensor], values: list[Any]) -> None:
         for target, i, _ in traced.changed:
@@ -245,11 +250,23 @@ class Compiled:
         node.residuals = values[traced.residuals :]
         # The call overwrites these: a second derivative needs what they were.
         changed = {c.target for c in traced.changed if isinstance(c.target, int)}
-        if changed:
+        if changed or traced.grafted:
             snapshots = {id(tensors[i]): _snapshot(tensors[i]) for i in changed}
             leaves, structure = flatten((args, kwargs))
             args, kwargs = unflatten(structure, [snapshots.get(id(x), x) for x in leaves])
-        node.again = lambda grads: self._again(traced, reads, args, kwargs, grads)
+        bound = [(ref, ref.now()) for ref in traced.named]
+
+        def again(grads: list[Any]) -> Any:
+            for ref, t in bound:
+                if ref.now() is not t:
+                    raise RuntimeError(
+                        f"{self._name}: {ref.name!r} was replaced by another tensor after the "
+                        "call. A second derivative runs the function again and needs it: pass it "
+                        "as an argument, or change it in place"
+                    )
+            return self._again(traced, reads, args, kwargs, grads)
+
+        node.again = again
         node.check = lambda grads: check_gradients(
             _written(traced),
             traced.outer_steps,
@@ -290,8 +307,11 @@ class Compiled:
                 tensors = _tensors((args, kwargs))
                 inputs = [find(ref, tensors) for ref in traced.differentiated]
                 edges = [gradient_edge(t) for t in inputs]
+                leaves, structure = flatten((args, kwargs))
+                args, kwargs = unflatten(structure, leaves)  # the function may change containers
                 with thread.modes.trace.replaying(reads):
-                    found = flatten(self.fn(*args, **kwargs))[0]
+                    result = self.fn(*args, **kwargs)
+                found = flatten((result, args, kwargs) if traced.grafted else result)[0]
                 computed: dict[int, Tensor] = {}
                 for x, place in zip(found, traced.leaves, strict=True):
                     if place.__class__ is Result and place.owner is None and not place.chain:
@@ -403,13 +423,14 @@ def _fast_path(
         return None
     if entry.reads or entry.absent or entry.pinned or entry.checked:
         return None
-    if not all(isinstance(t, Tensor) for t in entry.captures):
+    if not all(isinstance(t, Tensor | Named) for t in entry.captures):
         return None
     modes_now = thread.modes.grad
     requires = [a._requires_grad for a in leaves]
     captures: list[Any] = entry.captures
-    facts = entry.facts
-    requires += [t._requires_grad for t in captures]
+    named = any(isinstance(ref, Named) for ref in captures)
+    facts = [fact[:3] for fact in entry.facts]
+    requires += [find(ref, [])._requires_grad for ref in captures]
     structure = entry.structure
     executable = entry.forward
     try_run, slots_of, results = program.try_run, executable.slots, executable.results
@@ -432,7 +453,10 @@ def _fast_path(
         for dictionary, key, value in facts:
             if dictionary.get(key) is not value:
                 return _MISS
-        tensors = (*passed, *captures)
+        closed_over = captures
+        if named:
+            closed_over = [t.now() if t.__class__ is Named else t for t in captures]
+        tensors = (*passed, *closed_over)
         try:
             if modes_now and [t._requires_grad for t in tensors] != requires:
                 return _MISS

@@ -21,6 +21,7 @@ from .ir.pytree import flatten, unflatten
 from .ir.trace import GradientStep, Trace
 from .modes import thread
 from .ops.view import alias
+from .surroundings import Fact, Named, Surroundings
 from .tape import Edge, gradient_edge, observe, refresh
 from .tensor import INFERENCE, Tensor
 
@@ -30,11 +31,12 @@ _ndarray = np.ndarray
 class GradOf(NamedTuple):
     """Refers to the gradient that a leaf has at the time of a call."""
 
-    leaf: int | Tensor
+    leaf: int | Tensor | Named
 
 
-Ref = int | Tensor | GradOf
-"""A tensor outside of the program: number of an argument, a closed-over tensor, its gradient."""
+Ref = int | Tensor | Named | GradOf
+"""A tensor outside of the program: number of an argument, a closed-over tensor or the place where
+it is found, a gradient."""
 
 
 def find(ref: Any, tensors: list[Tensor]) -> Any:
@@ -43,6 +45,8 @@ def find(ref: Any, tensors: list[Tensor]) -> Any:
         return tensors[ref]
     if ref.__class__ is GradOf:
         return find(ref.leaf, tensors)._grad
+    if ref.__class__ is Named:
+        return ref.now()
     return ref
 
 
@@ -69,9 +73,11 @@ class Traced:
 
     def __init__(self) -> None:
         self.captures: list[Ref] = []
+        self.named: list[Named] = []  # those of the references that are names
         self.guards: list[Any] = []  # (shape, strides, dtype, requires_grad) of each capture
         self.absent: list[tuple[Ref, bool]] = []  # (leaf, whether it has no gradient)
-        self.facts: list[tuple[dict[str, Any], str, Any]] = []
+        self.facts: list[Fact] = []
+        self.grafted = False  # the function changed containers that it was given
         self.pinned: list[tuple[int, Tensor]] = []  # arguments that must be these very tensors
         self.reads: list[Callable[[], Any]] = []
         self.once = False
@@ -112,6 +118,9 @@ class Traced:
 
     def misfit(self, tensors: list[Tensor]) -> str:
         """Why this trace is not valid for a call now: empty if it is."""
+        for ref in self.named:
+            if not isinstance(ref.now(), Tensor):
+                return repr(ref.name)
         for ref, guard in zip(self.captures, self.guards):
             t = find(ref, tensors)
             if t is None:
@@ -122,10 +131,9 @@ class Traced:
         for leaf, absent in self.absent:
             if (find(leaf, tensors)._grad is None) != absent:
                 return "whether a tensor has a gradient"
-        for dictionary, key, value in self.facts:
-            now = dictionary.get(key)
-            if now is not value and (isinstance(value, Tensor) or now != value):
-                return f"{key!r}"
+        for fact in self.facts:
+            if not fact.holds():
+                return repr(fact.name)
         if any(tensors[i] is not t for i, t in self.pinned):
             return "which tensors share memory"
         if self.changed and not self.pinned and self._overlapping(tensors):
@@ -167,17 +175,25 @@ def trace_call(
     tracing = Trace()
     modes.trace = tracing
     observe(modes)
+    objects = [x for x in leaves if not isinstance(x, Tensor)]
     try:
-        call = _Call(tracing, tensors, pinned)
+        call = _Call(tracing, tensors, pinned, Surroundings(fn, objects))
         stand_of = {id(t): s for t, s in zip(tensors, call.stands, strict=True)}
-        args, kwargs = unflatten(
-            structure, [stand_of[id(x)] if isinstance(x, Tensor) else x for x in leaves]
-        )
+        given = [stand_of[id(x)] if isinstance(x, Tensor) else x for x in leaves]
+        args, kwargs = unflatten(structure, given)
         result = fn(*args, **kwargs)
-        del args, kwargs
+        left, structure_left = flatten((args, kwargs))
+        grafted = structure_left != structure or any(
+            a is not b for a, b in zip(left, given, strict=True)
+        )
+        if grafted:
+            result = result, args, kwargs
+        del args, kwargs, left
         conflicts = call.conflicts()
         if not conflicts:
-            return call.finish(result)
+            traced = call.finish(result)
+            traced.grafted = grafted
+            return traced
     finally:
         tracing.close()
         modes.trace = None
@@ -196,8 +212,15 @@ def trace_call(
 class _Call:
     """The trace of one call while it is turned into programs."""
 
-    def __init__(self, tracing: Trace, tensors: list[Tensor], pinned: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        tracing: Trace,
+        tensors: list[Tensor],
+        pinned: tuple[int, ...],
+        surroundings: Surroundings,
+    ) -> None:
         self.tracing = tracing
+        self.surroundings = surroundings
         self.tensors = tensors
         self.pinned = pinned
         self.origins: list[Edge | None] = []
@@ -268,10 +291,22 @@ class _Call:
         tangents, gradients = self._differentiate(traced, roots)
         self._programs(traced, forward, tangents, gradients)
         traced.reads = [value for value, _ in tracing.reads]
-        traced.facts = tracing.guards
+        traced.facts = self._facts()
+        refs = [*traced.captures, *[r for r, _ in (*traced.absent, *traced.grads)]]
+        refs = [r.leaf if isinstance(r, GradOf) else r for r in refs]
+        traced.named = [r for r in refs if isinstance(r, Named)]
         traced.once = tracing.once
         traced.pinned = [(i, self.tensors[i]) for i in self.pinned]
         return traced
+
+    def _facts(self) -> list[Fact]:
+        """What else than shapes and dtypes the trace holds for."""
+        facts = [Fact(mapping, key, value, key) for mapping, key, value in self.tracing.guards]
+        return [*facts, *self.surroundings.facts, *self.identities]
+
+    def _argument_or(self, leaf: Tensor) -> Any:
+        i = self.place.get(id(leaf))
+        return self._closed_over(leaf) if i is None else i
 
     def _outside(self, t: Tensor) -> Ref | None:
         """A tensor that exists outside of the trace."""
@@ -280,7 +315,11 @@ class _Call:
             return i
         if self.tracing.is_made(t):
             return None
-        return t if id(t) in self.tracing.changed or t._data.__class__ is _ndarray else None
+        outside = id(t) in self.tracing.changed or t._data.__class__ is _ndarray
+        return self._closed_over(t) if outside else None
+
+    def _closed_over(self, t: Tensor) -> Ref:
+        return self.surroundings.place_of(t) or t
 
     def _results(self, traced: Traced, leaves: list[Any]) -> None:
         self.computed: list[Tensor] = []
@@ -327,7 +366,7 @@ class _Call:
             found = tracing.captures.get(id(state.data))
             atom = tracing.atom(t)
             if found is None or atom is not found[1]:  # else only views of it were read
-                changed.append((grad_of.get(id(t), t), t))
+                changed.append((grad_of.get(id(t)) or self._closed_over(t), t))
         for i in self.arguments:
             if self.stands[i]._data is not self.initial[i]:
                 changed.append((i, self.stands[i]))
@@ -350,7 +389,7 @@ class _Call:
 
     def _grad_of(self) -> dict[int, GradOf]:
         return {
-            id(g): GradOf(self.place.get(id(leaf), leaf))
+            id(g): GradOf(self._argument_or(leaf))
             for leaf, g in self.tracing.grads.values()
             if g is not None
         }
@@ -387,12 +426,15 @@ class _Call:
             requires = t._requires_grad if changed is None else changed[1].requires_grad
             if requires and not tracing.is_made(t):
                 node, nr = (t._node, t._nr) if changed is None else changed[1][1:3]
-                candidates.append((t, gradient_edge(t) if node is None else (node, nr)))
+                edge = gradient_edge(t) if node is None else (node, nr)
+                candidates.append((self._closed_over(t), edge))
         cotangents = [tracing.new_input(o._data.shape, o._data.dtype) for o in roots]
         tangents = [c._data.var for c in cotangents]
         if not candidates:
             return tangents, []
-        hooks = _hidden_hooks([ref for ref, _ in candidates])
+        hooks = _hidden_hooks(
+            [find(ref, self.tensors) for ref, _ in candidates if ref.__class__ is not int]
+        )
         try:
             found = self._backward(roots, cotangents, [e for _, e in candidates])
         finally:
@@ -434,6 +476,9 @@ class _Call:
         refs: list[Any] = list(self.arguments)
         arrays = [self.tensors[i]._data for i in self.arguments]
         captures = list(tracing.captures.values())[::-1]
+        read = [t for t, _ in (*captures, *tracing.changed.values())]
+        self.identities = self.surroundings.identities(read)
+        del read
         tracing.captures.clear()
         while captures:
             t, v = captures.pop()
@@ -445,7 +490,7 @@ class _Call:
                 consts[v] = data
             else:
                 inputs.append(v)
-                ref = grad_of.get(id(t), t)
+                ref = grad_of.get(id(t)) or self._closed_over(t)
                 refs.append(ref)
                 traced.captures.append(ref)
                 changed = tracing.changed.get(id(t))

@@ -40,6 +40,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "transforms",
         "func",
+        "surroundings",
         "tracing",
         "replay",
         "compiled",

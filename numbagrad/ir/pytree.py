@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -21,6 +21,9 @@ def _walk(tree: Any, leaves: list[Any]) -> Any:
         return (kind, tuple([_walk(x, leaves) for x in tree]))
     if kind is dict or kind is OrderedDict:
         return (kind, tuple(tree), tuple([_walk(x, leaves) for x in tree.values()]))
+    if kind is defaultdict:
+        children = tuple([_walk(x, leaves) for x in tree.values()])
+        return (kind, tuple(tree), tree.default_factory, children)
     if _is_node(kind):
         if issubclass(kind, tuple):
             return (kind, "namedtuple", tuple([_walk(x, leaves) for x in tree]))
@@ -50,6 +53,8 @@ def _build(structure: Any, leaves: Iterator[Any]) -> Any:
         return kind(children)
     if kind is dict or kind is OrderedDict:
         return kind(zip(structure[1], children, strict=True))
+    if kind is defaultdict:
+        return kind(structure[2], zip(structure[1], children, strict=True))
     if structure[1] == "namedtuple":
         return kind(*children)
     new = object.__new__(kind)  # fields may be frozen, or unknown to the constructor
@@ -70,6 +75,33 @@ def paths(structure: Any) -> list[tuple[Any, ...]]:
         for name, child in zip(names, structure[-1], strict=True)
         for rest in paths(child)
     ]
+
+
+def graft(old: Any, new: Any) -> Any:
+    """`old` with its lists, dictionaries and dataclasses changed to hold what those of `new` do."""
+    kind = type(old)
+    if kind is not type(new):
+        return new
+    if kind is list or kind is tuple:
+        children = list(map(graft, old, new)) if len(old) == len(new) else list(new)
+        if kind is list:
+            old[:] = children
+        elif len(old) != len(new) or any(a is not b for a, b in zip(old, children, strict=True)):
+            return tuple(children)
+        return old
+    if isinstance(old, dict):
+        items = {k: graft(old[k], v) if k in old else v for k, v in new.items()}
+        old.clear()
+        old.update(items)
+        return old
+    if _is_node(kind) and not issubclass(kind, tuple):
+        for f in dataclasses.fields(old):
+            before = getattr(old, f.name)
+            child = graft(before, getattr(new, f.name))
+            if child is not before:
+                object.__setattr__(old, f.name, child)
+        return old
+    return new
 
 
 def tree_map(fn: Callable[[Any], Any], tree: Any) -> Any:

@@ -1,0 +1,191 @@
+"""What a function's code can see beside its arguments: globals, closures, attributes.
+
+A trace depends on the numbers, strings and functions that it read there, and reads tensors anew at
+each call. Names are followed as the code spells them; what it reaches by other ways (getattr with a
+computed name, a container inside a container) is not seen.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from .tensor import Tensor
+
+_PLAIN = (bool, int, float, complex, str, bytes, type(None))
+_EQUAL = (*_PLAIN, tuple)
+_ELEMENTS = 32  # of a list or dictionary: looking at more at each call would cost too much
+_PLACES = 256
+_OURS = __name__.partition(".")[0] + "."
+
+
+class Named:
+    """A place that a name leads to, and the tensor that is there at the time of a call."""
+
+    __slots__ = ("key", "mapping", "name")
+
+    def __init__(self, mapping: Any, key: Any, name: str) -> None:
+        self.mapping = mapping
+        self.key = key
+        self.name = name
+
+    def now(self) -> Any:
+        return self.mapping.get(self.key)
+
+
+class _Cell:
+    """A closure's variable, read like an entry of a dictionary."""
+
+    def __init__(self, cell: Any) -> None:
+        self.cell = cell
+
+    def get(self, key: Any) -> Any:
+        try:
+            return self.cell.cell_contents
+        except ValueError:  # not assigned yet, or deleted
+            return None
+
+
+class _Elements:
+    """A list, read like a dictionary: the key is a position, None gives the length."""
+
+    def __init__(self, elements: list[Any]) -> None:
+        self.elements = elements
+
+    def get(self, key: int | None) -> Any:
+        if key is None:
+            return len(self.elements)
+        return self.elements[key] if key < len(self.elements) else None
+
+
+class Fact(NamedTuple):
+    """``mapping.get(key)`` was `value`; the user knows the place as `name`."""
+
+    mapping: Any
+    key: Any
+    value: Any
+    name: str
+
+    def holds(self) -> bool:
+        """Whether it is what it was; repr tells 0.0 from -0.0 and finds NaN again."""
+        now, value = self.mapping.get(self.key), self.value
+        if now is value:
+            return True
+        return type(now) is type(value) and type(value) in _EQUAL and repr(now) == repr(value)
+
+
+class Surroundings:
+    """What `fn` can see: `facts` it depends on, and `named` tensors by their id."""
+
+    def __init__(self, fn: Callable[..., Any], objects: Iterable[Any] = ()) -> None:
+        self.facts: list[Fact] = []
+        self.named: dict[int, Named] = {}
+        self._seen: set[Any] = set()
+        self._twice: set[int] = set()
+        self._functions: list[types.FunctionType] = []
+        self._home = ""
+        self._enter(fn, objects)
+        while self._functions and len(self.facts) + len(self.named) < _PLACES:
+            self._scan(self._functions.pop())
+
+    def _enter(self, fn: Any, objects: Iterable[Any] = ()) -> None:
+        """Remember to look at a function; `objects` are what its code may ask for attributes."""
+        objects = list(objects)
+        while not isinstance(fn, types.FunctionType):
+            if isinstance(fn, functools.partial):
+                objects += fn.args
+                fn = fn.func
+            elif isinstance(fn, types.MethodType):
+                objects.append(fn.__self__)
+                fn = fn.__func__
+            elif hasattr(fn, "__wrapped__"):
+                fn = fn.__wrapped__
+            elif isinstance(getattr(type(fn), "forward", None), types.FunctionType):
+                objects.append(fn)
+                fn = type(fn).forward
+            else:
+                return
+        fn = getattr(fn, "__wrapped__", fn)
+        home = fn.__module__ or ""
+        self._home = self._home or home.partition(".")[0]
+        if fn in self._seen or home.partition(".")[0] not in (self._home, "__main__"):
+            return
+        self._seen.add(fn)
+        self._functions.append(fn)
+        names = _names(fn.__code__)
+        for x in objects:
+            self._attributes(x, names, type(x).__name__)
+
+    def _scan(self, fn: types.FunctionType) -> None:
+        names = _names(fn.__code__)
+        for name in names:
+            if name in fn.__globals__:
+                self._see(fn.__globals__, name, name, names)
+        for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
+            self._see(_Cell(cell), name, name, names)
+
+    def _see(self, mapping: Any, key: Any, name: str, names: frozenset[str]) -> None:
+        value = mapping.get(key)
+        kind = type(value)
+        if isinstance(value, Tensor):
+            if id(value) in self.named:
+                self._twice.add(id(value))
+            self.named[id(value)] = Named(mapping, key, name)
+        elif kind in _PLAIN:
+            self.facts.append(Fact(mapping, key, value, name))
+        elif kind is types.FunctionType or kind is types.MethodType:
+            self.facts.append(Fact(mapping, key, value, name))
+            self._enter(value)
+        elif kind is list and len(value) <= _ELEMENTS:
+            self._inside(value, range(len(value)), _Elements(value), name, names)
+        elif kind is dict and len(value) <= _ELEMENTS:
+            self._inside(value, value, value, name, names)
+        else:
+            self._attributes(value, names, name)
+
+    def _inside(
+        self, container: Any, keys: Iterable[Any], mapping: Any, name: str, names: frozenset[str]
+    ) -> None:
+        if id(container) in self._seen:
+            return
+        self._seen.add(id(container))
+        for key in keys:
+            kind = type(mapping.get(key))
+            if kind in _PLAIN or issubclass(kind, Tensor):
+                self._see(mapping, key, f"{name}[{key!r}]", names)
+        if isinstance(container, list):
+            self.facts.append(Fact(mapping, None, len(container), f"len({name})"))
+
+    def _attributes(self, x: Any, names: frozenset[str], name: str) -> None:
+        """The attributes of an object that the code mentions."""
+        if isinstance(x, types.ModuleType | type | Tensor) or id(x) in self._seen:
+            return
+        if type(x).__module__.startswith(_OURS):  # modules and optimizers tell the trace themselves
+            return
+        attributes = getattr(x, "__dict__", None)
+        if type(attributes) is not dict:
+            return
+        self._seen.add(id(x))
+        for key in names & attributes.keys():
+            self._see(attributes, key, f"{name}.{key}", names)
+
+    def place_of(self, t: Tensor) -> Named | None:
+        """Where the tensor is found at each call, if just one name leads to it."""
+        return None if id(t) in self._twice else self.named.get(id(t))
+
+    def identities(self, tensors: Iterable[Tensor]) -> list[Fact]:
+        """For those of the tensors to which several names lead: that one of these still does."""
+        places = [self.named[id(t)] for t in tensors if id(t) in self._twice]
+        return [Fact(p.mapping, p.key, p.now(), p.name) for p in places]
+
+
+@functools.lru_cache(4096)
+def _names(code: types.CodeType) -> frozenset[str]:
+    """The names that a function's code and that of the functions inside it mention."""
+    names = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= _names(constant)
+    return frozenset(names)

@@ -1,0 +1,250 @@
+"""What a compiled function sees beside its arguments is read at each call, as in eager mode."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import functools
+from typing import Any
+
+import numpy as np
+import pytest
+
+import numbagrad as ng
+from numbagrad.compiled import Compiled
+
+ONE = ng.ones(1)
+scale: Any = 2.0
+weight: Any = ng.tensor([2.0])
+
+
+def helper(x: ng.Tensor) -> ng.Tensor:
+    return x * scale
+
+
+def value(t: ng.Tensor) -> float:
+    return t.item()
+
+
+def traces(f: Compiled) -> int:
+    return sum(map(len, f._entries.values()))
+
+
+def test_global_number(monkeypatch):
+    f = ng.compile(lambda x: helper(x) + scale)
+    assert value(f(ONE)) == 4
+    monkeypatch.setitem(globals(), "scale", 5.0)
+    assert value(f(ONE)) == 10
+    monkeypatch.setitem(globals(), "scale", 2.0)
+    assert value(f(ONE)) == 4 and traces(f) == 2
+
+
+@pytest.mark.parametrize("first, then", [(0.0, -0.0), (1, True), (1.0, 1), (None, 2.0)])
+def test_numbers_that_are_equal_in_python_alone(first, then):
+    k = first
+    f = ng.compile(lambda x: x * (7.0 if k is None else k))
+    f(ONE)
+    k = then
+    expected = (ONE * then).item()
+    assert repr(f(ONE).item()) == repr(expected)
+
+
+def test_nan_is_equal_to_itself():
+    k = float("nan")
+    f = ng.compile(lambda x: x * k)
+    f(ONE)
+    k = float("nan")
+    f(ONE)
+    assert traces(f) == 1
+
+
+def test_function_replaced():
+    def first(x):
+        return x + 1
+
+    inner = first
+    f = ng.compile(lambda x: inner(x))
+    assert value(f(ONE)) == 2
+
+    def other(x):
+        return x + 2
+
+    inner = other
+    assert value(f(ONE)) == 3
+
+
+def test_tensors_bound_anew_need_no_new_trace(monkeypatch):
+    """A loop that replaces its parameters, as functional code does."""
+    f = ng.compile(lambda x: (x * weight).sum())
+    for step in range(5):
+        monkeypatch.setitem(globals(), "weight", ng.tensor([float(step)], requires_grad=True))
+        y = f(ONE)
+        assert value(y) == step
+        y.backward()
+        assert weight.grad.tolist() == [1.0]
+    assert traces(f) == 1
+    monkeypatch.setitem(globals(), "weight", ng.ones(3))
+    assert value(f(ONE)) == 3
+    monkeypatch.setitem(globals(), "weight", 4.0)
+    assert value(f(ONE)) == 4
+
+
+class State:
+    def __init__(self) -> None:
+        self.w = ng.tensor([2.0])
+        self.k = 3.0
+
+    def __call__(self, x: ng.Tensor) -> ng.Tensor:
+        return x * self.w * self.k
+
+    @functools.wraps(print)
+    def wrapped(self, x: ng.Tensor) -> ng.Tensor:
+        return x * self.w * self.k
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda s: ng.compile(lambda x: x * s.w * s.k),
+        lambda s: functools.partial(ng.compile(lambda state, x: x * state.w * state.k), s),
+        lambda s: ng.compile(functools.partial(lambda state, x: x * state.w * state.k, s)),
+        lambda s: ng.compile(s.__call__),
+    ],
+)
+def test_attributes(make):
+    s = State()
+    f = make(s)
+    assert value(f(ONE)) == 6
+    s.w = ng.tensor([5.0])
+    assert value(f(ONE)) == 15
+    s.k = 1.0
+    assert value(f(ONE)) == 5
+
+
+def test_elements_of_lists_and_dictionaries():
+    weights, options = [ng.tensor([1.0]), ng.tensor([2.0])], {"k": 2.0, "w": ng.tensor([1.0])}
+
+    @ng.compile
+    def f(x):
+        for w in weights:
+            x = x * w
+        return x * options["k"] * options["w"]
+
+    assert value(f(ONE)) == 4
+    weights[1] = ng.tensor([5.0])
+    assert value(f(ONE)) == 10
+    options["w"] = ng.tensor([3.0])
+    assert value(f(ONE)) == 30 and traces(f) == 1
+    options["k"] = 1.0
+    assert value(f(ONE)) == 15
+    weights.append(ng.tensor([2.0]))
+    assert value(f(ONE)) == 30
+    weights.clear()
+    assert value(f(ONE)) == 3
+
+
+def test_one_tensor_under_two_names():
+    a = b = ng.tensor([2.0])
+    f = ng.compile(lambda x: x * a + b)
+    assert value(f(ONE)) == 4
+    b = ng.tensor([10.0])
+    assert value(f(ONE)) == 12
+    a = ng.tensor([3.0])
+    assert value(f(ONE)) == 13
+
+
+def test_changes_reach_the_tensor_that_is_there_now():
+    w = ng.tensor([1.0], requires_grad=True)
+    count = ng.zeros(1)
+
+    @ng.compile
+    def step(x):
+        (w * x).sum().backward()
+        count.add_(1)
+        with ng.no_grad():
+            w.sub_(w.grad)
+            w.grad = None
+
+    step(ONE)
+    first, w = w, ng.tensor([10.0], requires_grad=True)
+    old, count = count, ng.tensor([5.0])
+    step(ONE * 2)
+    assert (first.tolist(), w.tolist(), old.tolist(), count.tolist()) == ([0], [8], [1], [6])
+    assert w.grad is None
+
+
+def test_backward_goes_to_the_tensor_of_the_call():
+    w = first = ng.tensor([3.0], requires_grad=True)
+    del first  # a second name would be a second place
+    f = ng.compile(lambda x: (x * w * w).sum())
+    y = f(ONE)
+    old, w = w, ng.tensor([7.0], requires_grad=True)
+    y.backward()
+    assert old.grad is not None and old.grad.tolist() == [6.0] and w.grad is None
+
+
+def test_second_derivative_after_a_replacement_is_an_error():
+    w = ng.tensor([3.0], requires_grad=True)
+    f = ng.compile(lambda x: (x * w**3).sum())
+    y = f(ONE)
+    (g,) = ng.autograd.grad(y, w, create_graph=True)
+    assert ng.autograd.grad(g, w)[0].tolist() == [18.0]
+    y, old = f(ONE), w
+    w = ng.tensor([4.0], requires_grad=True)
+    with pytest.raises(RuntimeError, match="'w' was replaced"):
+        ng.autograd.grad(y, old, create_graph=True)
+
+
+def test_a_number_that_changes_at_each_call_is_named(monkeypatch):
+    f = ng.compile(lambda x: x * scale)
+    with pytest.warns(UserWarning, match="because 'scale' changes from call to call"):
+        for i in range(12):
+            monkeypatch.setitem(globals(), "scale", float(i))
+            assert value(f(ONE)) == i
+
+
+@dataclasses.dataclass
+class Box:
+    x: Any
+    more: Any = None
+
+
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_containers_that_the_function_changes(requires_grad):
+    def change(l, d, box, pair):
+        l.append(l[0] * 2)
+        d["new"] = d.pop("old") + 1
+        box.x, box.more = box.x * 3, l
+        pair[1][0] = pair[0]
+        return box
+
+    def run(fn):
+        x = ng.tensor([1.0], requires_grad=requires_grad)
+        l: list[Any] = [x]
+        d: Any = collections.defaultdict(list, old=x)
+        box, pair, r = Box(x), (x, [None]), Box(None)
+        for _ in range(2):
+            l[:] = [x]
+            d["old"] = x
+            r = fn(l, d, box, pair)
+        assert pair[1][0] is x and box.more[1].tolist() == [2.0]
+        assert d.default_factory is list
+        assert l[1].requires_grad == requires_grad
+        return [t.tolist() for t in (l[0], l[1], d["new"], box.x, r.x)], list(d), len(l)
+
+    assert run(ng.compile(change)) == run(change)
+
+
+def test_changed_containers_and_gradients():
+    @ng.compile
+    def f(out, x):
+        out.append(x**3)
+        return (x * x).sum()
+
+    x = ng.tensor([2.0], requires_grad=True)
+    out: list[Any] = []
+    y = f(out, x)
+    (g,) = ng.autograd.grad(out[0], x, create_graph=True, retain_graph=True)
+    np.testing.assert_allclose(g.detach().numpy(), [12.0], rtol=1e-6)
+    assert ng.autograd.grad(g, x)[0].tolist() == [12.0]
+    assert ng.autograd.grad(y, x)[0].tolist() == [4.0]
