@@ -10,7 +10,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from .language import Intrinsic, same_kind
+from numbagrad.kernels.language import Intrinsic, same_kind
 
 
 @same_kind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .language import KINDS, WORD, Intrinsic, Kind, pointer
+from numbagrad.kernels.language import KINDS, WORD, Intrinsic, Kind, pointer
 
 
 def _at(item: Kind) -> Intrinsic:

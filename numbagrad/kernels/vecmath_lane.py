@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from llvmlite import ir
 
-from .language import KINDS, Intrinsic, Kind
+from numbagrad.kernels.language import KINDS, Intrinsic, Kind
 
 type_f32, type_f64 = ir.FloatType(), ir.DoubleType()
 
