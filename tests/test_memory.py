@@ -170,7 +170,7 @@ def test_in_place_makes_no_cycle(no_gc):
     a = x * 2
     v = a[1:]
     a.neg_()
-    v.mul_(a[:3].detach())
+    v.mul_(a[:3].detach().clone())
     a[0] = 5.0
     loss = (a * a).sum() + v.sum()
     loss.backward()
