@@ -106,9 +106,10 @@ class Compiled:
         modes = thread.modes
         if modes.trace is not None:
             return self.fn(*args, **kwargs)  # compiled in compiled: part of the outer graph
-        if modes.profiler is None:
+        profiler = modes.profiler
+        if profiler is None:
             return self._traced(args, kwargs)
-        with span(f"Compiled Region: {self._name}", REGION):
+        with profiler.span(f"Compiled Region: {self._name}", REGION, flatten((args, kwargs))[0]):
             return self._traced(args, kwargs)
 
     def _traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 import threading
 
 import pytest
@@ -12,6 +13,7 @@ import numbagrad as ng
 from numbagrad.autograd.profiler import profile, record_function
 from numbagrad.dispatch import bind
 from numbagrad.modes import Modes, thread
+from numbagrad.tape import record
 
 
 def names(prof):
@@ -182,12 +184,13 @@ def test_functions_and_optimizers_are_parts(data):
 
     x, _ = data
     optimizer = ng.optim.SGD([x], lr=0.1)
-    with profile() as prof:
+    with profile(record_shapes=True) as prof:
         Double.apply(x).sum().backward()
         optimizer.step()
     assert by_name(prof, "aten::mul")[0].cpu_parent.name == "Double"
     forward, backward = by_name(prof, "Double")[0], by_name(prof, "DoubleBackward")[0]
     assert forward.sequence_nr == backward.sequence_nr >= 0
+    assert forward.input_shapes == [[4, 5]]
     assert "Optimizer.step#SGD.step" in names(prof)
 
 
@@ -213,7 +216,7 @@ def test_compiled_functions_are_broken_down_by_kernel(data):
         value.backward()
     assert value.item() == expected.item()
     region = prof.function_events[0]
-    assert region.name == "Compiled Region: layer"
+    assert region.name == "Compiled Region: layer" and region.input_shapes == [[4, 5], [5, 3]]
     product, tanh, total = region.cpu_children
     assert product.name.startswith("matmul") and product.flops == 2 * 4 * 5 * 3
     assert product.bytes_moved == 4 * (4 * 5 + 5 * 3 + 4 * 3)
@@ -357,9 +360,47 @@ def test_trace(tmp_path, data, name):
 # -- sessions, threads, errors --------------------------------------------------------------------
 
 
+def instructions(fn):
+    """How many bytecode instructions a call runs."""
+    count = 0
+
+    def trace(frame, event, arg):
+        nonlocal count
+        frame.f_trace_opcodes = True
+        count += event == "opcode"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        fn()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def test_no_instruction_is_run_for_a_profiler_that_is_off(data):
+    x, w = data
+
+    def eager():
+        (x @ w).tanh().sum().backward()
+
+    scale = ng.compile(lambda x: x * 2)
+    for fn in (eager, lambda: scale(x.detach())):
+        for _ in range(3):
+            fn()
+        before = instructions(fn)
+        with profile(record_shapes=True, profile_memory=True):
+            assert instructions(fn) > before
+        fn()
+        assert instructions(fn) == before
+    # The one question that all who may watch share is asked without them, too.
+    for hot in (bind, record):
+        assert not {"profiler", "watches"} & set(hot.__code__.co_names)
+
+
 def test_nothing_is_left_when_it_is_off():
     before = state()
-    assert "profiler" not in bind.__code__.co_names
     with profile(), pytest.raises(RuntimeError):
         assert state() != before
         ng.ones(2).add(ng.ones(3))

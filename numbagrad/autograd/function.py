@@ -161,7 +161,7 @@ class Function(metaclass=_FunctionMeta):
         profiler = thread.modes.profiler
         if profiler is None:
             return _applied(cls, inputs, names)[0]
-        with profiler.span(cls.__name__, FUNCTION):
+        with profiler.span(cls.__name__, FUNCTION, inputs):
             return _applied(cls, inputs, names)[0]
 
 

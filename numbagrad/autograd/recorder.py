@@ -161,8 +161,10 @@ class Recorder(Watch):
             self._last = event
 
     @contextmanager
-    def span(self, name: str, kind: str) -> Iterator[Event]:
+    def span(self, name: str, kind: str, inputs: Sequence[Any] = ()) -> Iterator[Event]:
         event = self.begin(name, kind)
+        if self.wanted.shapes:
+            event.shapes = _shapes(inputs)
         try:
             yield event
         finally:
@@ -262,7 +264,7 @@ class Recorder(Watch):
 
 
 def _shapes(values: Sequence[Any]) -> list[list[int]]:
-    return [list(v.shape) if hasattr(v, "shape") else [] for v in values]
+    return [list(getattr(v, "shape", ())) for v in values]
 
 
 def span(name: str, kind: str = FUNCTION) -> AbstractContextManager[Any]:
