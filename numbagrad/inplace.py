@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import warnings
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from .ops.elementwise import to_dtype, where
 from .ops.view import alias, clone, view_scatter
 from .runtime.storage import resized
 from .stack import innermost
-from .tape import OpNode, next_sequence, node_hooks, record, refresh, stale_view_error
+from .tape import OpNode, next_sequence, record, refresh, retain_anew, stale_view_error
 from .tensor import INFERENCE, Tensor, count_change, version_counter, wrap
 
 _ndarray = np.ndarray
@@ -247,7 +246,7 @@ def follow(target: Tensor, value: Tensor) -> None:
     node = value._node
     old = target._node, target._nr
     target._node, target._nr, target._requires_grad = node, value._nr, True
-    _retain_anew(target, *old)
+    retain_anew(target, *old)
     if isinstance(node, OpNode) and node.saved:
         # A rule that reads its own output must read it where it now lives.
         for k, (is_output, i) in enumerate(node.op.residuals(node.mask)):
@@ -280,23 +279,13 @@ def _rebase(target: Tensor, value: Tensor, recording: bool) -> None:
         _store(base, replaced._data)
     else:
         replaced = _recorded_scatter(base, value, view.chain)
-    old = target._node, target._nr
     if recording:
         of_base = base._node, base._nr
         base._node, base._nr = replaced._node, replaced._nr
         base._requires_grad = replaced._requires_grad
-        _retain_anew(base, *of_base)
+        retain_anew(base, *of_base)
     view.version = version_counter(target)[0] - 1  # stale: the next use replays it on the new base
     refresh(target)
-    _retain_anew(target, *old)
-
-
-def _retain_anew(t: Tensor, node: Any, nr: int) -> None:
-    """Let ``retain_grad`` mean the present value of `t`, which was output `nr` of `node`."""
-    if t._extras is not None and t._extras.retains_grad and t._node is not node:
-        if node is not None and node.hooks is not None:
-            node.hooks.retain.pop(nr, None)
-        node_hooks(t._node).retain[t._nr] = weakref.ref(t)
 
 
 def modify(

@@ -547,8 +547,19 @@ def refresh(t: Tensor) -> None:
     finally:
         thread.modes.grad = grad
     if not view.is_leaf and view.creation != "function":
+        old = t._node, t._nr
         t._node, t._nr, t._requires_grad = fresh._node, fresh._nr, fresh._requires_grad
+        retain_anew(t, *old)
     if traced:
         if t._data.__class__ is _ndarray:
             base._data.interpreter.change(t)
         t._data = fresh._data
+
+
+def retain_anew(t: Tensor, node: Any, nr: int) -> None:
+    """Let ``retain_grad`` mean the present value of `t`, which was output `nr` of `node`."""
+    if t._extras is not None and t._extras.retains_grad and t._node is not node:
+        if node is not None and node.hooks is not None:
+            node.hooks.retain.pop(nr, None)
+        if t._node is not None:
+            node_hooks(t._node).retain[t._nr] = weakref.ref(t)

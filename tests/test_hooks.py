@@ -14,7 +14,7 @@ EXPECTED = expected()
 graph = ng.autograd.graph
 
 
-@pytest.mark.parametrize("name", programs("hooks"))
+@pytest.mark.parametrize("name", programs("hooks", "hooks_more"))
 def test_as_in_pytorch(name):
     ours = run(name, ng)
     assert same(ours, EXPECTED[name]), f"\nnumbagrad: {ours}\n  PyTorch: {EXPECTED[name]}"
@@ -144,3 +144,59 @@ def test_modes_are_per_thread():
         thread.start()
         thread.join()
     assert found[0] != [0.0]
+
+
+def _through(kind):
+    """A tensor that something with a reference to it hangs on."""
+    x = ng.ones(1, requires_grad=True)
+    y = x * 2
+    if kind == "hook":
+        y.register_hook(lambda g: g * y.detach())
+    elif kind in ("register_hook", "register_prehook"):
+        getattr(y.grad_fn, kind)(lambda *gs: y)
+    elif kind == "retain_grad":
+        y.retain_grad()
+        y.sum().backward()
+    elif kind == "saved hooks":
+        with ng.autograd.graph.saved_tensors_hooks(lambda t: (t, x), lambda p: p[0]):
+            y = x.exp()
+    elif kind == "several":
+        ng.autograd.graph.register_multi_grad_hook((x, y), lambda gs: y)
+    elif kind == "leaf":
+        y = x
+        x.register_hook(lambda g: x)
+        x.register_post_accumulate_grad_hook(lambda t: None)
+        (x * 1).sum().backward()
+    return weakref.ref(y)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["hook", "register_hook", "register_prehook", "retain_grad", "saved hooks", "several", "leaf"],
+)
+def test_cycles_through_hooks_are_collected(kind):
+    ref = _through(kind)
+    gc.collect()
+    assert ref() is None
+
+
+def test_without_hooks_nothing_waits_for_the_collector():
+    gc.disable()
+    try:
+        assert _through("retain_grad")() is None and _through("nothing")() is None
+    finally:
+        gc.enable()
+
+
+def test_a_module_with_backward_hooks_in_a_compiled_function():
+    layer = ng.nn.Linear(2, 1, bias=False)
+    layer.register_full_backward_hook(lambda m, gi, go: (gi[0] * 10,))
+
+    def gradient(x):
+        x = x.detach().requires_grad_()
+        layer(x).sum().backward()
+        return x.grad
+
+    x = ng.rand(3, 2)
+    assert ng.allclose(ng.compile(gradient)(x), gradient(x))
+    assert ng.allclose(gradient(x), layer.weight.detach() * 10)

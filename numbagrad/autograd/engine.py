@@ -318,7 +318,7 @@ def _run_pre_hooks(hooks: Hooks | None, buffer: list[Tensor | None]) -> list[Ten
         for fn in list(hooks.pre.values()):
             replaced = fn(tuple(buffer))
             if replaced is not None:
-                buffer = list(replaced) if isinstance(replaced, tuple | list) else [replaced]
+                buffer = _replacements(replaced, len(buffer), "prehook")
     return buffer
 
 
@@ -329,8 +329,25 @@ def _run_post_hooks(
         for fn in list(node.hooks.post.values()):
             replaced = fn(tuple(outputs), tuple(buffer))
             if replaced is not None:
-                outputs = tuple(replaced) if isinstance(replaced, tuple | list) else (replaced,)
+                outputs = _replacements(replaced, len(outputs), "hook")
     return outputs
+
+
+def _replacements(replaced: Any, count: int, what: str) -> list[Tensor | None]:
+    """The gradients that a hook of a node returned in place of others."""
+    found = list(replaced) if isinstance(replaced, tuple | list) else [replaced]
+    for g in found:
+        if g is not None and not isinstance(g, Tensor):
+            raise TypeError(
+                f"expected the {what} to return Tensors or None, got {type(g).__name__}: return a "
+                "tuple with the replacement gradients or nothing"
+            )
+    if len(found) != count:
+        raise RuntimeError(
+            f"the {what} of a node has returned an incorrect number of values (got {len(found)}, "
+            f"but expected {count})"
+        )
+    return found
 
 
 def accumulate_grad(leaf: Tensor, g: Tensor, fresh: bool = False) -> None:
@@ -360,7 +377,11 @@ def accumulate_grad(leaf: Tensor, g: Tensor, fresh: bool = False) -> None:
     e = leaf._extras
     if e is not None and e.post_accumulate_hooks:
         for fn in list(e.post_accumulate_hooks.values()):
-            fn(leaf)
+            if fn(leaf) is not None:
+                raise RuntimeError(
+                    "Tensor post accumulate grad hooks should return None; change the grad of the "
+                    "tensor that they are given"
+                )
 
 
 def _references(t: Tensor) -> int:

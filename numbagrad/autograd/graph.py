@@ -77,6 +77,9 @@ def increment_version(tensor: Tensor | Iterable[Tensor]) -> None:
     Then a backward pass that has saved the tensor reports it. In-place ops do this themselves;
     inference tensors count nothing.
 
+    Raises:
+        RuntimeError: something else than a tensor; nothing has changed then.
+
     >>> import numbagrad as ng
     >>> x = ng.ones(2)
     >>> x.numpy()[0] = 5
@@ -84,7 +87,11 @@ def increment_version(tensor: Tensor | Iterable[Tensor]) -> None:
     >>> x._version
     1
     """
-    for t in (tensor,) if isinstance(tensor, Tensor) else tensor:
+    tensors = [tensor] if isinstance(tensor, Tensor) else list(tensor)
+    for t in tensors:
+        if not isinstance(t, Tensor):
+            raise RuntimeError(f"increment_version takes tensors, got {type(t).__name__}")
+    for t in tensors:
         count_change(t, "increment_version")
 
 

@@ -11,6 +11,7 @@ from ..modes import no_grad, thread
 from ..tape import RemovableHandle
 from ..tensor import Tensor
 from . import state_dict as _state
+from .backward_hooks import BackwardHook, Borders
 from .parameter import Buffer, Parameter
 
 
@@ -57,6 +58,7 @@ class Module:
     _non_persistent_buffers_set: set[str]
     _forward_hooks: OrderedDict[int, Any]
     _forward_pre_hooks: OrderedDict[int, Any]
+    _backward_hooks: OrderedDict[int, Any]
 
     def __init__(self) -> None:
         # Straight into the dictionary: __setattr__ would look for parameters first.
@@ -68,6 +70,7 @@ class Module:
             _non_persistent_buffers_set=set(),
             _forward_hooks=OrderedDict(),
             _forward_pre_hooks=OrderedDict(),
+            _backward_hooks=OrderedDict(),
             _load_state_dict_post_hooks=OrderedDict(),
         )
 
@@ -462,7 +465,7 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if thread.modes.trace is not None:
             self._guard(thread.modes.trace)
-        if not self._forward_hooks and not self._forward_pre_hooks:
+        if not (self._forward_hooks or self._forward_pre_hooks or self._backward_hooks):
             return self.forward(*args, **kwargs)
         return self._call_with_hooks(args, kwargs)
 
@@ -479,10 +482,16 @@ class Module:
         try:
             for hook in list(self._forward_pre_hooks.values()):
                 args, kwargs = self._run_pre_hook(hook, args, kwargs)
+            borders = None
+            if self._backward_hooks:
+                borders = Borders(self, list(self._backward_hooks.values()))
+                args = borders.enter(args)
             result = self.forward(*args, **kwargs)
             for key, hook in list(self._forward_hooks.items()):
                 done.add(key)
                 result = self._run_hook(hook, args, kwargs, result)
+            if borders is not None:
+                result = borders.leave(result)
         except Exception:
             for key, hook in list(self._forward_hooks.items()):
                 if hook.always_call and key not in done:
@@ -543,6 +552,40 @@ class Module:
         handle = RemovableHandle(self._forward_hooks, _Hook(hook, with_kwargs, always_call))  # type: ignore[arg-type]
         if prepend:
             self._forward_hooks.move_to_end(handle.id, last=False)
+        return handle
+
+    def register_full_backward_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(module, grad_input, grad_output)`` in each backward pass through the module.
+
+        Both are tuples, with None for what is no tensor or has no gradient; the hook may return
+        other gradients for the arguments. Keyword arguments are not seen. What the module takes
+        and returns must not be changed in place.
+
+        Raises:
+            RuntimeError: in the backward pass, if it returns another number of gradients.
+        """
+        return self._register_backward_hook(hook, False, prepend)
+
+    def register_full_backward_pre_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(module, grad_output)`` before the backward pass of the module.
+
+        It may return other gradients of the results.
+
+        Raises:
+            RuntimeError: in the backward pass, if it returns another number of gradients.
+        """
+        return self._register_backward_hook(hook, True, prepend)
+
+    def _register_backward_hook(
+        self, hook: Callable[..., Any], before: bool, prepend: bool
+    ) -> RemovableHandle:
+        handle = RemovableHandle(self._backward_hooks, BackwardHook(hook, before))  # type: ignore[arg-type]
+        if prepend:
+            self._backward_hooks.move_to_end(handle.id, last=False)
         return handle
 
     # -- printing ---------------------------------------------------------------------------

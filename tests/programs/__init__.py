@@ -23,6 +23,7 @@ MODULES = (
     "functions",
     "function_transforms",
     "hooks",
+    "hooks_more",
     "recomputed",
     "functional",
     "training",
