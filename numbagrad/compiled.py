@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -27,6 +29,7 @@ from .tracing import Result, Traced, find, trace_call
 _ndarray = np.ndarray
 _TRACES_BEFORE_WARNING = 8
 _SIGNATURES = 256  # kept by one function
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _TENSOR_PARTS = 4  # shape, strides, dtype, requires_grad
 
 
@@ -163,11 +166,12 @@ class Compiled:
         """Keep a new trace; warn if one and the same thing makes us trace again and again."""
         if not traced.once:
             self._entries.setdefault(key, []).insert(0, traced)
-        self._signatures.append(key)
+            self._signatures.append(key)
         if len(self._signatures) > _SIGNATURES:
             oldest = self._signatures.pop(0)
-            if oldest not in self._signatures:
-                self._entries.pop(oldest, None)
+            self._entries[oldest].pop()
+            if not self._entries[oldest]:
+                del self._entries[oldest]
         if not reason:
             reason = self._changing(key)
         if reason and not traced.once:
@@ -177,7 +181,7 @@ class Compiled:
                     f"{self._name} was traced {_TRACES_BEFORE_WARNING} times because {reason} "
                     "changes from call to call. Numbers that change are to be tensors: "
                     "ng.tensor(x)",
-                    stacklevel=4,
+                    stacklevel=_user_level(),
                 )
 
     def _changing(self, key: Any) -> str:
@@ -367,6 +371,14 @@ def _tensors(tree: Any) -> list[Tensor]:
 def _written(traced: Traced) -> Graph:
     assert traced.written is not None  # there are steps
     return traced.written
+
+
+def _user_level() -> int:
+    """For `warnings.warn` in the calling function: the level of the user's call."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def _outcome(place: Result, tensors: list[Tensor], results: list[Tensor]) -> Tensor:

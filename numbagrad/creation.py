@@ -130,6 +130,9 @@ def tensor(
             UserWarning,
             stacklevel=2,
         )
+        if not isinstance(data._data, np.ndarray):  # inside a transform or compiled function
+            copy = data.detach().clone() if dtype is None else data.detach().to(dtype, copy=True)
+            return copy.requires_grad_(requires_grad)
     return leaf(_array(data, dtype), requires_grad)
 
 

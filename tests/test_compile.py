@@ -914,3 +914,14 @@ def test_chunks_of_many_loops_begin_anywhere():
             assert np.array_equal(f(x, y).numpy(), expected)
     finally:
         ng.set_num_threads(before)
+
+
+@pytest.mark.parametrize("options", [{}, {"dtype": ng.float64}])
+def test_tensor_of_a_traced_tensor_is_a_copy(options):
+    def f(x):
+        with pytest.warns(UserWarning, match="copy construct"):
+            y = ng.tensor(x, **options)
+        x += 1
+        return y * 2, y.is_leaf
+
+    same(ng.compile(f)(ng.tensor(X)), f(ng.tensor(X)))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import numbagrad as ng
+import numbagrad.compiled
 from numbagrad.compiled import Compiled
 
 ONE = ng.ones(1)
@@ -197,10 +198,24 @@ def test_second_derivative_after_a_replacement_is_an_error():
 
 def test_a_number_that_changes_at_each_call_is_named(monkeypatch):
     f = ng.compile(lambda x: x * scale)
-    with pytest.warns(UserWarning, match="because 'scale' changes from call to call"):
+    with pytest.warns(UserWarning, match="because 'scale' changes from call to call") as caught:
         for i in range(12):
             monkeypatch.setitem(globals(), "scale", float(i))
             assert value(f(ONE)) == i
+    (warning,) = caught
+    assert warning.filename == __file__
+
+
+def test_old_traces_are_forgotten(monkeypatch):
+    """Numbers that change for ever must not fill the memory, whatever they belong to."""
+    monkeypatch.setattr(numbagrad.compiled, "_SIGNATURES", 5)
+    f = ng.compile(lambda x, k=1: x * scale * k)
+    with pytest.warns(UserWarning, match="changes from call to call"):
+        for i in range(20):
+            monkeypatch.setitem(globals(), "scale", float(i % 10))
+            assert value(f(ONE, i)) == i * (i % 10)
+            assert value(f(ONE)) == i % 10
+    assert traces(f) == 5 == len(f._signatures)
 
 
 @dataclasses.dataclass

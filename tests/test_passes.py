@@ -257,6 +257,20 @@ def test_fuse_limits_the_operands():
     assert len(g.eqns) > 1 and all(len(e.inputs) <= 24 for e in g.eqns)
 
 
+def test_fuse_limits_the_equations():
+    """LLVM's time for one kernel grows faster than its length."""
+
+    def f(x):
+        for _ in range(250):
+            x = x.sin()
+        return x
+
+    g = fuse(graph_of(f, (2,)))
+    verify(g)
+    sizes = [len(e.params["graph"].eqns) for e in g.eqns]
+    assert sum(sizes) == 250 and max(sizes) <= 96 and len(sizes) == 3
+
+
 def test_pipeline_ends_fused():
     g = graph_of(lambda x, y: ng.where(x > y, x.tanh(), y * 2).sum(), (4, 5), (5,))
     for p in PIPELINE:

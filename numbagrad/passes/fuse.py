@@ -13,6 +13,7 @@ from typing import Any
 from ..codegen.scalar import supported
 from ..ir.graph import FUSED, Eqn, Graph, Var
 
+_EQUATIONS = 96  # of a kernel: LLVM's time grows faster than they do
 _OPERANDS = 24  # inputs and outputs of a kernel: more spill address registers
 
 
@@ -102,20 +103,22 @@ def _parts(graph: Graph, members: list[int]) -> list[list[int]]:
     for connected in by_root.values():
         touched = {a for i in connected for a in graph.eqns[i].inputs if isinstance(a, Var)}
         touched.update(v for i in connected for v in graph.eqns[i].outputs)
-        if len(touched) <= _OPERANDS:
+        if len(touched) <= _OPERANDS and len(connected) <= _EQUATIONS:
             parts.append(connected)
             continue
         part: list[int] = []
         operands: set[Var] = set()
+        inner: set[Var] = set()
         for i in connected:
             e = graph.eqns[i]
             mine = {v for v in (*e.inputs, *e.outputs) if isinstance(v, Var)}
-            inner = {v for j in part for v in graph.eqns[j].outputs}
-            if part and len((operands | mine) - inner) > _OPERANDS:
+            full = len(part) == _EQUATIONS or len((operands | mine) - inner) > _OPERANDS
+            if part and full:
                 parts.append(part)
-                part, operands = [], set()
+                part, operands, inner = [], set(), set()
             part.append(i)
             operands |= mine
+            inner.update(e.outputs)
         parts.append(part)
     return parts
 
