@@ -45,6 +45,16 @@ def reduction_at_the_end():
 
 
 @case
+def long_rows():
+    return lambda x: ((y := x.exp()).sum(1, keepdim=True), y.amax(1), y), (ng.ones(4, 200),)
+
+
+@case
+def long_sum():
+    return lambda x, y: ((x - y) ** 2).sum(), (ng.ones(40_000), ng.ones(40_000))
+
+
+@case
 def column_reduction():
     return lambda x: x.sum(0), (ng.ones(4, 5),)
 

@@ -312,7 +312,7 @@ def broken(change: str) -> Graph:
         ("type", r"equation 0 \(sum\) gives"),
         ("const", "a constant float32"),
         ("input", "listed twice"),
-        ("fused", "sum, which is not pointwise"),
+        ("fused", "reduces something of another shape"),
     ],
 )
 def test_verifier_finds(change, message):

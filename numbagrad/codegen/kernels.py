@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..ir.graph import Eqn, Var
-from ..runtime import blas, compiler
+from ..runtime import blas
 from ..runtime import layout as at
-from . import loops, reduce
+from . import loops
 from .parts import put_together
 from .places import Kernel, Place
-from .pointwise import GRAIN
+from .rows import add_reduction
 
 if TYPE_CHECKING:
     from .plan import Plan
@@ -65,25 +65,9 @@ def _matrices(plan: Plan, v: Var) -> tuple[Place, bool, int]:
     return plan.copy(v), False, columns
 
 
-def reduction(plan: Plan, e: Eqn, facts: tuple[str, float]) -> bool:
+def reduction(plan: Plan, e: Eqn, _: Any) -> bool:
     """Reductions of the dimensions ``dim``."""
-    x, out = e.inputs[0], e.outputs[0]
-    r = reduce.Reduction(*facts)
-    if not isinstance(x, Var) or 0 in x.shape or not reduce.supported(r, x.dtype):
-        return False
-    place = plan.places[x]
-    dim = e.params["dim"]
-    kernel = reduce.plan(r, place.shape, place.strides, dim, x.dtype)
-    plan.sources.append(kernel.source)
-    places = [(0, place), (1, plan.allocate(out))]
-    if kernel.temporary:
-        temporary = Var(out.shape, out.dtype)
-        places.append((2, plan.allocate(temporary)))
-        plan.release(temporary)
-    grain = max(1, GRAIN // kernel.work)
-    address = compiler.compile_source(kernel.source)
-    plan.add(Kernel(address, kernel.words, places, kernel.extent, grain, e))
-    return True
+    return add_reduction(plan, e)
 
 
 KERNELS: dict[str, Callable[[Plan, Eqn, Any], bool]] = {

@@ -66,7 +66,8 @@ class Kernel(NamedTuple):
         if isinstance(e, str):
             return 0
         if e.op is FUSED:
-            return math.prod(e.outputs[0].shape) * len(e.params["graph"].eqns)
+            eqns = e.params["graph"].eqns
+            return math.prod(eqns[0].outputs[0].shape) * len(eqns)
         return e.op.count_flops(e.inputs, e.params)
 
     @property

@@ -15,7 +15,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from ..ir.graph import FUSED, Eqn, Graph, Var, dense
 from ..runtime import compiler
-from . import kernels, loops, parts, scalar
+from . import kernels, loops, parts, rows, scalar
 from .places import Array, Buffer, Call, Kernel, Place
 from .pointwise import GRAIN, POINTWISE
 from .source import pointwise_source
@@ -169,8 +169,22 @@ class Plan:
     def _emit_fused(self, e: Eqn) -> None:
         graph = e.params["graph"]
         sources = [self.places[v] for v in graph.inputs]
-        targets = [self.allocate(v) for v in e.outputs]
-        self.pointwise(graph, sources, targets, e)
+        if not rows.has_reductions(graph):
+            self.pointwise(graph, sources, [self.allocate(v) for v in e.outputs], e)
+            return
+        pointwise, computed, ends = rows.split(graph)
+        targets = {v: self.allocate(v) for v in computed if v in graph.outputs}
+        if rows.add_rows(self, graph, e):
+            return
+        # A row is more than one loop: each kernel by itself.
+        read = [v for v in computed if v not in targets]
+        targets.update({v: self.allocate(v) for v in read})
+        part = Eqn(FUSED, graph.inputs, {"graph": pointwise}, tuple(computed))
+        self.pointwise(pointwise, sources, [targets[v] for v in computed], part)
+        for end in ends:
+            rows.add_reduction(self, end)
+        for v in read:
+            self.release(v)
 
     def pointwise(
         self, graph: Graph, sources: list[Place], targets: list[Place], what: Eqn | str

@@ -62,8 +62,13 @@ def _check_fused(e: Eqn, where: str) -> None:
     inner: Graph = e.params["graph"]
     if e.inputs != inner.inputs or e.outputs != inner.outputs:
         raise ValueError(f"{where}: inputs and outputs are not those of its graph")
-    shape = e.outputs[0].shape
+    shape = inner.eqns[0].outputs[0].shape
     for ie in inner.eqns:
+        if ie.op.native is not None and ie.op.native[0] == "reduce":
+            x = ie.inputs[0]
+            if not isinstance(x, Var) or x.shape != shape:
+                raise ValueError(f"{where} reduces something of another shape than {shape}")
+            continue
         if ie.op.pointwise is None:
             raise ValueError(f"{where} holds {ie.op.name}, which is not pointwise")
         if ie.outputs[0].shape != shape:

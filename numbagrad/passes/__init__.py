@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from ..ir.graph import Graph
+from .absorb import absorb
 from .cse import cse
 from .dce import dce
 from .fuse import fuse
 from .lower import lower
 from .simplify import simplify
 
-PIPELINE = (lower, simplify, cse, dce, fuse)
+PIPELINE = (lower, simplify, cse, dce, fuse, absorb)
 
 
 def run(graph: Graph) -> Graph:
