@@ -40,6 +40,7 @@ class _DualLevel(Dual):
     """After its end, tensors of the level are what they are without their tangents."""
 
     name = "the dual level"
+    combined = True
 
     def process(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         if self.active:

@@ -17,7 +17,7 @@ from ..modes import thread
 from ..ops.view import alias
 from ..tape import Node, refresh
 from ..tensor import Tensor, count_change, wrap
-from .function_levels import NEEDS_SETUP, Custom, highest_level
+from .function_levels import Custom, highest_level
 from .function_node import FunctionCtx, FunctionNode
 from .recorder import FUNCTION
 
@@ -62,6 +62,7 @@ class Function(metaclass=_FunctionMeta):
     """
 
     _node_class: type[FunctionNode]
+    _signature: Any
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise RuntimeError(
@@ -121,6 +122,18 @@ class Function(metaclass=_FunctionMeta):
     generate_vmap_rule = False
 
     @classmethod
+    def _signature_of_forward(cls) -> tuple[inspect.Signature, int]:
+        """The signature, and how many arguments fill it; -1 if there is no such number."""
+        kept = cls.__dict__.get("_signature")
+        if kept is None or kept[0] is not cls.forward:
+            signature = inspect.signature(cls.forward)
+            kinds = {p.kind for p in signature.parameters.values()}
+            plain = kinds <= {inspect.Parameter.POSITIONAL_OR_KEYWORD}
+            kept = cls.forward, signature, len(signature.parameters) if plain else -1
+            cls._signature = kept
+        return kept[1:]
+
+    @classmethod
     def gradient_rule(cls) -> Callable[..., Any]:
         """`backward`, or `vjp` if that is defined.
 
@@ -154,9 +167,11 @@ class Function(metaclass=_FunctionMeta):
             NotImplementedError: in forward mode, without `jvp`.
         """
         if cls.setup_context is not Function.setup_context:
-            bound = inspect.signature(cls.forward).bind(*args, **kwargs)
-            bound.apply_defaults()
-            args, kwargs = bound.args, bound.kwargs
+            signature, arity = cls._signature_of_forward()
+            if kwargs or len(args) != arity:
+                bound = signature.bind(*args, **kwargs)
+                bound.apply_defaults()
+                args, kwargs = bound.args, bound.kwargs
         inputs, names = (*args, *kwargs.values()), tuple(kwargs)
         profiler = thread.modes.profiler
         if profiler is None:
@@ -165,8 +180,15 @@ class Function(metaclass=_FunctionMeta):
             return _applied(cls, inputs, names)[0]
 
 
-def _applied(cls: type[Function], inputs: tuple[Any, ...], names: Names) -> tuple[Any, FunctionCtx]:
-    """The result of one call, and its ctx. `names`: of the last inputs, passed by keyword."""
+def _applied(
+    cls: type[Function], inputs: tuple[Any, ...], names: Names, below: bool = False
+) -> tuple[Any, FunctionCtx]:
+    """The result of one call, and its ctx.
+
+    Args:
+        names: of the last inputs, which were passed by keyword.
+        below: a level above asked; it wants to know what forward has left on the ctx.
+    """
     modes = thread.modes
     for a in inputs:
         if isinstance(a, Tensor) and a._view is not None:
@@ -181,17 +203,19 @@ def _applied(cls: type[Function], inputs: tuple[Any, ...], names: Names) -> tupl
     level = highest_level(inputs)
     raw: Any = None
     if level is not None:
+        call = Custom(cls, Function, inputs, lambda xs: _applied(cls, xs, names, below=True))
+        raw = call.at(level)
         if not separate:
-            raise RuntimeError(f"{NEEDS_SETUP} {cls.__name__} does not.")
-        raw = Custom(cls, Function, inputs, lambda xs: _applied(cls, xs, names)).at(level)
+            call.lift(ctx, level, raw)
+        call.forget()
     grad, modes.grad = modes.grad, False
     try:
-        if not separate:
-            raw = cls.forward(ctx, *args, **kwargs)
-        else:
+        if separate:
             if level is None:
                 raw = cls.forward(*args, **kwargs)
             cls.setup_context(ctx, args, raw)
+        elif level is None:
+            raw = cls.forward(ctx, *args, **kwargs)
     finally:
         modes.grad = grad
     outs = raw if isinstance(raw, tuple) else (raw,)
@@ -202,9 +226,8 @@ def _applied(cls: type[Function], inputs: tuple[Any, ...], names: Names) -> tupl
         if modes.on_record is not None:
             modes.on_record(node, inputs, raw)
         ctx._save(node)
-    kept = ctx.saved_for_forward
-    ctx.forget()
-    ctx.saved_for_forward = kept
+    if not below:
+        ctx.forget()
     return tuple(results) if isinstance(raw, tuple) else results[0], ctx
 
 

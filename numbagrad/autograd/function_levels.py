@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,16 +55,24 @@ class Custom:
         run: Callable[..., tuple[Any, FunctionCtx]],
     ) -> None:  # fmt: skip
         """`base`: the class Function; `run`: the call at the level below, with its ctx."""
+        self.separate = function.setup_context is not base.setup_context
         self.function = function
         self.base = base
         self.below = run
         self.name: str = function.__name__
         self.leaves, self.structure = flatten(args)
         self.several = False  # the result is a tuple
+        self.lower: tuple[Any, list[Any], list[Any]] | None = None  # ctx, arguments, outputs below
         self.changed: dict[int, int] = {}  # number of an output: of the argument that it is
 
     def at(self, level: Level) -> Any:
-        """The result at a level."""
+        """The result at a level.
+
+        Raises:
+            RuntimeError: the Function has no `setup_context`, and the level wants it.
+        """
+        if not (self.separate or level.combined):
+            raise RuntimeError(f"{NEEDS_SETUP} {self.name} does not.")
         outs = level.custom(self, self.leaves)
         for i, k in self.changed.items():
             self.leaves[k]._data = outs[i]._data
@@ -72,7 +80,33 @@ class Custom:
         return tuple(outs) if self.several else outs[0]
 
     def __call__(self, leaves: list[Any]) -> list[Any]:
-        return self._outputs(self.below(unflatten(self.structure, leaves))[0], leaves)
+        raw, ctx = self.below(unflatten(self.structure, leaves))
+        outs = self._outputs(raw, leaves)
+        self.lower = ctx, leaves, outs
+        return outs
+
+    def lift(self, ctx: FunctionCtx, level: Any, raw: Any) -> None:
+        """Put on `ctx`, for this level, what forward has left on the one below."""
+        assert self.lower is not None
+        below, leaves, outs = self.lower
+        raws = raw if isinstance(raw, tuple) else (raw,)
+        known = dict(zip(map(id, [*leaves, *outs]), [*self.leaves, *raws], strict=True))
+
+        def lifted(x: Any) -> Any:
+            if isinstance(x, tuple):
+                return tuple(map(lifted, x))
+            return known.get(id(x), level._held(x)) if isinstance(x, Tensor) else x
+
+        own = {"needs_input_grad", "constant", "_saved", "_node", "_given"}
+        ctx.__dict__.update(
+            {name: lifted(x) for name, x in below.__dict__.items() if name not in own}
+        )
+
+    def forget(self) -> None:
+        """Let go of what forward has handed over below: an output may refer to it."""
+        if self.lower is not None:
+            self.lower[0].forget()
+            self.lower = None
 
     def _outputs(self, raw: Any, leaves: list[Any]) -> list[Any]:
         self.several = isinstance(raw, tuple)
@@ -90,6 +124,13 @@ class Custom:
             )
         raw, ctx = self.below(unflatten(self.structure, primals))
         outs = self._outputs(raw, primals)
+        self.lower = ctx, primals, outs
+        return outs, self._tangents(ctx, primals, tangents, outs)
+
+    def _tangents(
+        self, ctx: FunctionCtx, primals: list[Any], tangents: list[Any], outs: Sequence[Any]
+    ) -> list[Any]:
+        """What `jvp` says are the tangents of the outputs."""
         if ctx.materialize_grads:
             tangents = [
                 _zeros(x) if t is None and _differentiable(x) else t
@@ -97,9 +138,9 @@ class Custom:
             ]
         with ctx.saving(ctx.saved_for_forward or None):
             found = self.function.jvp(ctx, *unflatten(self.structure, tangents))
-        return outs, self._checked_tangents(found, outs, ctx)
+        return self._checked_tangents(found, outs, ctx)
 
-    def _checked_tangents(self, found: Any, outs: list[Any], ctx: FunctionCtx) -> list[Any]:
+    def _checked_tangents(self, found: Any, outs: Sequence[Any], ctx: FunctionCtx) -> list[Any]:
         found = list(found) if isinstance(found, tuple) else [found]
         if len(found) != len(outs):
             raise RuntimeError(

@@ -86,6 +86,8 @@ class Level(Interpreter):
     """An interpreter that is at work inside its ``with`` block only."""
 
     name: str
+    #: Takes custom Functions whose forward saves on its ctx.
+    combined = False
 
     def __init__(self) -> None:
         self.active = False

@@ -396,3 +396,122 @@ def function_marks_dirty_in_grad_and_vmap(lib):
         return value
 
     return lib.func.grad(g)(x), lib.vmap(g)(x), lib.vmap(lib.func.grad(g))(x), log
+
+
+# -- dual tensors ---------------------------------------------------------------------------------
+
+
+def old_exponential(lib, log=None):
+    """The style in which forward saves on ctx; its derivatives are not those of exp."""
+
+    class Exponential(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, n=1):
+            y = (x * n).exp()
+            ctx.save_for_backward(x, y)
+            ctx.save_for_forward(x, y)
+            ctx.n = n
+            ctx.y = y
+            if log is not None:
+                log.append(lib.is_grad_enabled())
+            return y
+
+        @staticmethod
+        def backward(ctx, g):
+            _, y = ctx.saved_tensors
+            return 2 * g * y, None
+
+        @staticmethod
+        def jvp(ctx, t, n=None):
+            x, y = ctx.saved_tensors
+            if log is not None:
+                log.append([n, ctx.n, y is ctx.y, ctx.needs_input_grad[0]])
+            return 3 * t * ctx.y + 0 * x
+
+    return Exponential
+
+
+@program
+def function_of_a_dual_tensor(lib):
+    fa = lib.autograd.forward_ad
+    x, y = pair(lib)
+    log = []
+    F = old_exponential(lib, log)
+    with fa.dual_level():
+        d = fa.make_dual(x, y)
+        p, t = fa.unpack_dual(F.apply(d))
+        q, s = fa.unpack_dual(F.apply(d * 2, 3) * d)
+        new = fa.unpack_dual(product(lib).apply(d, y, 2)[0])
+        plain = fa.unpack_dual(F.apply(x)).tangent
+    return p, t, q, s, list(new), plain, log
+
+
+@program
+def function_of_a_dual_tensor_that_requires_grad(lib):
+    fa = lib.autograd.forward_ad
+    x, v = leaf(lib, 1.0, 2.0), lib.tensor([3.0, 4.0])
+    F = old_exponential(lib)
+    with fa.dual_level():
+        d = fa.make_dual(x, v)
+        p, t = fa.unpack_dual(F.apply(d))
+        (g,) = lib.autograd.grad(p.sum(), x, retain_graph=True)
+        (h,) = lib.autograd.grad(t.sum(), x, allow_unused=True)
+        (k,) = lib.autograd.grad(F.apply(d).sum(), x)
+    return p, t, g, h, k
+
+
+@program
+def function_of_a_dual_tensor_without_jvp(lib):
+    fa = lib.autograd.forward_ad
+    x, v = pair(lib)
+    F = old_exponential(lib)
+    del F.jvp
+    with fa.dual_level():
+        d = fa.make_dual(x, v)
+        first = outcome(lambda: F.apply(d) and None)
+        p = F.apply(x)
+    return first, p
+
+
+@program
+def function_changes_a_dual_tensor_in_place(lib):
+    fa = lib.autograd.forward_ad
+
+    class Double(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.mark_dirty(x)
+            return x.mul_(2)
+
+        @staticmethod
+        def jvp(ctx, t):
+            return t.mul_(5)
+
+    x, v = pair(lib)
+    with fa.dual_level():
+        d = fa.make_dual(x.clone(), v.clone())
+        e = Double.apply(d)
+        return e is d, list(fa.unpack_dual(d)), list(fa.unpack_dual(d * 2))
+
+
+@program
+def function_with_several_dual_outputs(lib):
+    fa = lib.autograd.forward_ad
+
+    class Split(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, y):
+            ctx.set_materialize_grads(False)
+            return x * 2, y + 1
+
+        @staticmethod
+        def jvp(ctx, tx, ty):
+            log.append([tx is None, ty is None])
+            return tx * 2, tx
+
+    log = []
+    x, v = pair(lib)
+    with fa.dual_level():
+        d = fa.make_dual(x, v)
+        outs = [fa.unpack_dual(o) for o in Split.apply(d, x)]
+    return [[p, t] for p, t in outs], log
