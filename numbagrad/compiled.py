@@ -213,9 +213,9 @@ class Compiled:
     def _run(self, traced: Traced, tensors: list[Tensor], args: Any, kwargs: Any) -> Any:
         reads = [read() for read in traced.reads]
         inputs = [*traced.arrays(tensors), *reads]
-        values = traced.forward(inputs)
         if traced.inner_steps and (thread.modes.anomaly is not None or traced.checked):
             check_gradients(_written(traced), traced.inner_steps, inputs, thread.modes.anomaly)
+        values = traced.forward(inputs)
         for i in traced.copied:
             values[i] = values[i].copy()
         inference = thread.modes.inference
