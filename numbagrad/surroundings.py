@@ -93,7 +93,7 @@ class Surroundings:
     def _enter(self, fn: Any, objects: Iterable[Any] = ()) -> None:
         """Remember to look at a function; `objects` are what its code may ask for attributes."""
         objects = list(objects)
-        while not isinstance(fn, types.FunctionType):
+        while True:
             if isinstance(fn, functools.partial):
                 objects += fn.args
                 fn = fn.func
@@ -102,12 +102,13 @@ class Surroundings:
                 fn = fn.__func__
             elif hasattr(fn, "__wrapped__"):
                 fn = fn.__wrapped__
+            elif isinstance(fn, types.FunctionType):
+                break
             elif isinstance(getattr(type(fn), "forward", None), types.FunctionType):
                 objects.append(fn)
                 fn = type(fn).forward
             else:
                 return
-        fn = getattr(fn, "__wrapped__", fn)
         home = fn.__module__ or ""
         self._home = self._home or home.partition(".")[0]
         if fn in self._seen or home.partition(".")[0] not in (self._home, "__main__"):
