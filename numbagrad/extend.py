@@ -24,7 +24,8 @@ from collections.abc import Callable
 from typing import Any
 
 from .eager import COMPARE, FLOATING, PROMOTE, REAL, DtypeRule
-from .ops.export import EXPORTS, inplace_form, publish_op
+from .inplace import in_place_form
+from .ops.export import EXPORTS, publish_op
 from .ops.export import publish as _publish_function
 from .ops.registry import Op, elementwise, primitive
 from .tensor import Tensor
@@ -74,7 +75,7 @@ def publish(fn: Op | Callable[..., Tensor], name: str | None = None) -> Callable
         publish_op(fn)
     else:
         _publish_function(name, fn, methods=(name,))
-        setattr(Tensor, f"{name}_", inplace_form(name, fn))
+        setattr(Tensor, f"{name}_", in_place_form(f"{name}_", fn))
     public = EXPORTS[name]
     setattr(package, name, public)
     return public

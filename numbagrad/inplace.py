@@ -14,7 +14,6 @@ from .modes import thread
 from .ops.elementwise import to_dtype, where
 from .ops.view import alias, clone, view_scatter
 from .runtime.storage import resized
-from .stack import innermost
 from .tape import OpNode, next_sequence, record, refresh, retain_anew, stale_view_error
 from .tensor import INFERENCE, Tensor, count_change, version_counter, wrap
 
@@ -25,12 +24,13 @@ def check_mutable(t: Tensor, name: str) -> None:
     """Raise what PyTorch raises if `t` may not be changed in place now; changes nothing."""
     if not isinstance(t, Tensor):
         raise TypeError(f"{name}: expected a Tensor to change, got {type(t).__name__}")
-    if t._counter is INFERENCE and not thread.modes.inference:
+    modes = thread.modes
+    if t._counter is INFERENCE and not modes.inference:
         raise RuntimeError(
             "Inplace update to inference tensor outside InferenceMode is not allowed. You can "
             "make a clone to get a normal tensor before doing inplace update."
         )
-    if thread.modes.grad and not thread.modes.inference:
+    if modes.grad and not modes.inference:
         if t._view is not None:
             refresh(t)
             if t._requires_grad:
@@ -46,7 +46,12 @@ def check_mutable(t: Tensor, name: str) -> None:
                 f"({name}); change it under ng.no_grad(), or use the out-of-place form"
             )
     data = t._data
-    if data.size > 1 if data.__class__ is _ndarray else 0 not in data.shape:
+    if data.__class__ is _ndarray:
+        if data.flags.c_contiguous or not data.size:
+            return
+    elif 0 in data.shape:
+        return
+    if 0 in data.strides:
         for extent, stride in zip(data.shape, data.strides, strict=True):
             if stride == 0 and extent > 1:
                 raise RuntimeError(
@@ -121,22 +126,33 @@ def check_cast(source: np.dtype[Any], target: np.dtype[Any]) -> None:
         )
 
 
-def in_place(name: str, fn: Callable[..., Tensor], target: Tensor, *args: Any, **kw: Any) -> Tensor:
-    """Compute ``fn(target, *args, **kw)``, then store it in `target`."""
-    check_mutable(target, name)
-    counter = target._counter
-    if counter is not None:
-        for a in args:
-            if isinstance(a, Tensor) and a._counter is counter and a is not target:
-                check_overlap(target, a, name)
-    since = next_sequence()
-    if thread.modes.saved_hooks:
-        value = fn(*snapshots(target, (target, *args)), **kw)
-    else:
-        value = fn(target, *args, **kw)
-    if value._node is not None:
-        keep_original(target, value, since)
-    return _assign(target, value, name, False)
+def in_place_form(name: str, fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """``form(target, ...)``: compute ``fn(target, ...)``, then store it in `target`."""
+
+    def form(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        check_mutable(self, name)
+        counter = self._counter
+        if counter is not None:
+            for a in args:
+                if isinstance(a, Tensor) and a._counter is counter and a is not self:
+                    check_overlap(self, a, name)
+        since = next_sequence()
+        if thread.modes.saved_hooks:
+            value = fn(*snapshots(self, (self, *args)), **kwargs)
+        else:
+            value = fn(self, *args, **kwargs)
+        if value._node is not None:
+            keep_original(self, value, since)
+        return _store(self, value, name, False)
+
+    form.__name__ = form.__qualname__ = name
+    form.__doc__ = f"In-place form of :func:`{name[:-1]}`."
+    return form
+
+
+def in_place(name: str, fn: Callable[..., Tensor], target: Tensor, *args: Any) -> Tensor:
+    """Compute ``fn(target, *args)``, then store it in `target`."""
+    return in_place_form(name, fn)(target, *args)
 
 
 def check_overlap(target: Tensor, source: Tensor, name: str) -> None:
@@ -165,21 +181,22 @@ def assign(target: Tensor, value: Tensor, name: str, *, cast: bool = False) -> T
     `value` has the target's shape. With `cast` any dtype is converted, as ``copy_`` does.
     """
     check_mutable(target, name)
-    return _assign(target, value, name, cast)
+    return _store(target, value, name, cast)
 
 
-def _assign(target: Tensor, value: Tensor, name: str, cast: bool) -> Tensor:
-    if value._requires_grad and target._view is not None and thread.modes.grad:
+def _store(target: Tensor, value: Tensor, name: str, cast: bool) -> Tensor:
+    modes = thread.modes
+    if value._requires_grad and target._view is not None and modes.grad:
         check_view_creation(target, name)
-    trace = thread.modes.trace
+    trace = modes.trace
     if trace is not None:
         base = target._view.base if target._view is not None else target
         if target is not base and base._data.__class__ is _ndarray:
             trace.adopt(base)
-    if trace is not None and target._data.__class__ is _ndarray:
-        trace.change(target)
-        if value._data.__class__ is _ndarray:
-            value = clone(value)  # recorded, instead of done now
+        if target._data.__class__ is _ndarray:
+            trace.change(target)
+            if value._data.__class__ is _ndarray:
+                value = clone(value)  # recorded, instead of done now
     data, new = target._data, value._data
     if new.shape != data.shape:
         raise RuntimeError(
@@ -203,9 +220,12 @@ def _assign(target: Tensor, value: Tensor, name: str, cast: bool) -> Tensor:
             # The next change is perhaps made in the array: nobody else may hold it.
             value = clone(value)
             new = value._data
-        _store(target, new)
+        _replace(target, new)
     count_change(target, name)
-    follow(target, value)
+    if target._view is not None or (
+        modes.grad and (value._requires_grad or target._node is not None)
+    ):
+        follow(target, value)
     return target
 
 
@@ -213,7 +233,7 @@ def _level(data: Any) -> int:
     return 0 if data.__class__ is _ndarray else data.interpreter.level
 
 
-def _store(target: Tensor, data: Any) -> None:
+def _replace(target: Tensor, data: Any) -> None:
     """Replace the data of a tensor by a tracer, perhaps of a higher level."""
     before = target._data
     if data.__class__ is _ndarray:  # in place of a tracer whose level has ended
@@ -276,7 +296,7 @@ def _rebase(target: Tensor, value: Tensor, recording: bool) -> None:
     recording = recording and view.creation != "detached"
     if _traced(base) or _traced(value):
         replaced = view_scatter(base, value, chain=view.chain)
-        _store(base, replaced._data)
+        _replace(base, replaced._data)
     else:
         replaced = _recorded_scatter(base, value, view.chain)
     if recording:
@@ -313,14 +333,8 @@ def modify(
             fn(*changed, *read, *options)
             return
     thread.modes.quietly(fn, *arrays, *options)
-    change = fn.__module__, innermost()
     for t in changed:
-        counter = t._counter
-        if counter is None:
-            t._counter = [1]
-        else:
-            counter[0] += 1
-            counter[1:] = change
+        count_change(t, fn.__module__)
 
 
 def check_out(out: Any, name: str) -> None:

@@ -68,9 +68,12 @@ class Stack:
 Place = tuple[Any, int]  # a code object and an instruction of it
 
 
-def innermost() -> Place | None:
-    """Where the user's code is, as briefly as it can be noted; :func:`described` makes it text."""
-    frame: Any = sys._getframe(1)
+def innermost(depth: int) -> Place | None:
+    """Where the user's code is, as briefly as it can be noted; :func:`described` makes it text.
+
+    The caller and at least `depth` of its callers are known to be of this package.
+    """
+    frame: Any = sys._getframe(depth + 2)
     while frame is not None:
         code = frame.f_code
         if not code.co_filename.startswith(PACKAGE):

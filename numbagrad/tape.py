@@ -430,7 +430,7 @@ def record(modes: Modes, op: Any, args: tuple[Any, ...], params: dict[str, Any],
                 continue
         counter = value._counter
         if counter is None:
-            counter = value._counter = [0]
+            counter = value._counter = [0, None]
         elif counter is INFERENCE:
             raise RuntimeError(
                 "Inference tensors cannot be saved for backward. To work around you can "

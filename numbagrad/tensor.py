@@ -73,7 +73,7 @@ class Tensor:
     __slots__ = (
         "__dict__",
         "__weakref__",
-        "_counter",  # [version, ...], shared by all views of one storage; None while it is 0
+        "_counter",  # [version, last change], shared by all views; None while it is 0
         "_data",  # numpy array or tracer
         "_extras",
         "_grad",
@@ -295,7 +295,7 @@ def extras(t: Tensor) -> Extras:
 def version_counter(t: Tensor) -> list[Any]:
     """The counter that this tensor shares with all its views, made at first use."""
     if t._counter is None:
-        t._counter = [0]
+        t._counter = [0, None]
     return t._counter
 
 
@@ -306,17 +306,18 @@ def count_change(t: Tensor, name: str) -> None:
     """
     counter = t._counter
     if counter is None:  # nobody has saved it
-        t._counter = [1]
+        t._counter = [1, None]
     elif counter is not INFERENCE:
         counter[0] += 1
-        counter[1:] = (name, innermost())
+        counter[1] = name, innermost(1)
 
 
 def last_change(counter: list[Any]) -> str:
     """A sentence, after a space, on the last change that `counter` counted; "" if unknown."""
-    if len(counter) < 3:
+    if counter[1] is None:
         return ""
-    return f" It was changed (last) by {counter[1]} at {described(counter[2])}."
+    name, place = counter[1]
+    return f" It was changed (last) by {name} at {described(place)}."
 
 
 def method(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

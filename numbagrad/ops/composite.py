@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import dtypes, return_types
 from ..dispatch import values_of
+from ..inplace import in_place_form
 from ..tensor import Tensor, method, wrap
 from . import elementwise as E
 from . import math as M
@@ -17,7 +18,7 @@ from . import reduction as R
 from . import shape as S
 from . import view as V
 from .batching import SHIFT
-from .export import check_kinds, check_tensor, inplace_form, operands, public
+from .export import check_kinds, check_tensor, operands, public
 from .gather import gather_, scatter_add_zeros
 from .linalg import matmul as _matmul
 from .products import bmm, dot
@@ -95,7 +96,7 @@ def _polygamma(self: Tensor, n: int) -> Tensor:
     return polygamma(n, self)
 
 
-method("polygamma_")(inplace_form("polygamma", _polygamma))
+method("polygamma_")(in_place_form("polygamma_", _polygamma))
 
 
 @public(inplace=True, out=True)

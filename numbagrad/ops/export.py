@@ -11,7 +11,7 @@ import numpy as np
 
 from ..dispatch import bind
 from ..eager import accepted
-from ..inplace import assign_out, check_out, check_overlap, in_place
+from ..inplace import assign_out, check_out, check_overlap, in_place_form
 from ..tensor import Tensor
 from .registry import REGISTRY, Op
 
@@ -86,22 +86,9 @@ def publish(name: str, fn: Callable[..., Any], *, methods: tuple[str, ...] = ())
         setattr(Tensor, m, fn)
 
 
-def inplace_form(name: str, fn: Callable[..., Any]) -> Callable[..., Tensor]:
-    """``x.name_(...)``: compute, then store in x."""
-
-    own = f"{name}_"
-
-    def form(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return in_place(own, fn, self, *args, **kwargs)
-
-    form.__name__ = form.__qualname__ = own
-    form.__doc__ = f"In-place form of :func:`{name}`."
-    return form
-
-
 def publish_inplace(name: str, fn: Callable[..., Any]) -> None:
     """``x.name_(...)`` and ``ng.name_(x, ...)``."""
-    form = inplace_form(name, fn)
+    form = in_place_form(f"{name}_", fn)
     publish(f"{name}_", form, methods=(f"{name}_",))
 
 
@@ -265,7 +252,7 @@ def publish_operators(
 
         setattr(Tensor, reflected, reflected_operator)
     if inplace:
-        stored = inplace_form(inplace.strip("_")[1:], operator)
+        stored = in_place_form(f"{inplace.strip('_')[1:]}_", operator)
 
         def inplace_operator(self: Tensor, other: Any) -> Any:
             return stored(self, other) if _known(other) else NotImplemented

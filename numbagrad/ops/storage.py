@@ -19,7 +19,7 @@ from . import view as V
 from .batching import Shift
 from .export import check_tensor, public
 from .registry import call, primitive
-from .shape import ints
+from .shape import ints, is_contiguous
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
@@ -167,7 +167,7 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
         _check_bounds("as_strided", last, memory.nbytes // itemsize, itemsize)
         start = (data.ctypes.data - memory.ctypes.data) // itemsize
         offset, last = offset - start, last - start
-    if (traced or data.flags.c_contiguous) and offset >= 0 and last <= numel:
+    if is_contiguous(base) and offset >= 0 and last <= numel:
         refresh(base)
         params = {"size": size, "stride": stride, "offset": offset, "numel": numel}
         view = bind(strided, (base,), params)
