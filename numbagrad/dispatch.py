@@ -48,8 +48,8 @@ class Interpreter:
         """The tracer `data` as the content of a tensor whose memory is that of `like`."""
         return data
 
-    def lift(self, target: Tensor) -> None:
-        """A tensor of a level below is about to be changed to one of this level."""
+    def lift(self, target: Tensor, data: Any) -> None:
+        """A tensor of a level below is about to get `data`, a tracer of this level."""
 
     def concrete(self, t: Tensor, what: str) -> Tensor:
         """The tensor whose values Python sees as those of `t`; an error if there is none."""

@@ -240,7 +240,7 @@ def _replace(target: Tensor, data: Any) -> None:
         target._data = data
         return
     if before.__class__ is _ndarray or before.interpreter.level < data.interpreter.level:
-        data.interpreter.lift(target)
+        data.interpreter.lift(target, data)
     target._data = data.interpreter.laid_out(data, before)
 
 

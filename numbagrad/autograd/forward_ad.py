@@ -72,7 +72,7 @@ class _DualLevel(Dual):
         primal._node = TransformInput([(accumulator(t), 0)])
         t._data = DualTracer(self, primal, data.tangent)
 
-    def restore(self, target: Tensor, primal: Tensor) -> None:
+    def restore(self, target: Tensor, inner: Tensor) -> None:
         """The tape of the level outlives it, so tensors keep their history."""
 
     def primal(self, x: Tensor) -> Tensor:

@@ -43,39 +43,8 @@ class Dual(Level):
 
     name = "jvp"
 
-    def __init__(self) -> None:
-        super().__init__()
-        #: Tensors from outside, or made inside, that were changed to tensors of this level.
-        self._lifted: dict[int, tuple[Tensor, Any]] = {}
-
     def constant_of(self, data: DualTracer) -> Tensor:
         return wrap(DualTracer(self, data.primal.detach(), None))
-
-    def lift(self, target: Tensor) -> None:
-        self.follow(target, target._data)
-
-    def follow(self, target: Tensor, before: Any) -> None:
-        """At its end the level leaves the tensor to that below, in the memory it had before."""
-        self._lifted.setdefault(id(target), (target, before))
-
-    def __exit__(self, *exc: object) -> None:
-        # What the function changed keeps the values; the tangents end here.
-        for target, before in self._lifted.values():
-            if not self.owns(target):
-                continue
-            primal = target._data.primal
-            if before.__class__ is _ndarray and primal._data.__class__ is _ndarray:
-                np.copyto(before, primal._data)
-                target._data = before
-            else:
-                target._data = primal._data
-            self.restore(target, primal)
-        super().__exit__(*exc)
-
-    def restore(self, target: Tensor, primal: Tensor) -> None:
-        """Give a tensor the history that it has on the level below."""
-        target._node, target._nr = primal._node, primal._nr
-        target._requires_grad = primal._requires_grad
 
     def concrete(self, t: Tensor, what: str) -> Tensor:
         return t._data.contents()[0]

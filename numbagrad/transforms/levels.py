@@ -92,6 +92,8 @@ class Level(Interpreter):
     def __init__(self) -> None:
         self.active = False
         self._outer: Any = None  # where random numbers come from outside of the level
+        #: Tensors from outside, or made inside, that were changed to tensors of this level.
+        self._lifted: dict[int, tuple[Tensor, Any]] = {}
 
     def __enter__(self) -> Any:
         _active.levels.append(self)
@@ -102,9 +104,34 @@ class Level(Interpreter):
         return self
 
     def __exit__(self, *exc: object) -> None:
+        for target, before in self._lifted.values():
+            if self._knows(target):
+                self._give_back(target, before)
         self.active = False
         _active.levels.pop()
         _active.depth -= 1
+
+    def lift(self, target: Tensor, data: Any) -> None:
+        self.follow(target, target._data)
+
+    def follow(self, target: Tensor, before: Any) -> None:
+        """At its end the level leaves the tensor to that below, in the memory it had before."""
+        self._lifted.setdefault(id(target), (target, before))
+
+    def _give_back(self, target: Tensor, before: Any) -> None:
+        # What the function changed keeps the values; what the level knows of it ends here.
+        inner = target._data.contents()[0]
+        if before.__class__ is _ndarray and inner._data.__class__ is _ndarray:
+            np.copyto(before, inner._data)
+            target._data = before
+        else:
+            target._data = inner._data
+        self.restore(target, inner)
+
+    def restore(self, target: Tensor, inner: Tensor) -> None:
+        """Give a tensor the history that it has on the level below."""
+        target._node, target._nr = inner._node, inner._nr
+        target._requires_grad = inner._requires_grad
 
     @contextmanager
     def below(self) -> Iterator[None]:

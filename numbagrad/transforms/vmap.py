@@ -20,7 +20,7 @@ from ..ops.batching import Batched, batch_elementwise, batch_loop
 from ..ops.elementwise import add
 from ..ops.view import cat, expand, permute, slice_, wrap_dim
 from ..tensor import Tensor, wrap
-from .levels import Level, LevelTracer, leave, settled
+from .levels import HeldTracer, Level, LevelTracer, leave, settled
 
 _RANDOMNESS = ("error", "different", "same")
 
@@ -108,7 +108,10 @@ class Batch(Level):
     def constant_of(self, data: BatchTracer) -> Tensor:
         return wrap(BatchTracer(self, data.value.detach()))
 
-    def lift(self, target: Tensor) -> None:
+    def lift(self, target: Tensor, data: Any) -> None:
+        if data.__class__ is HeldTracer:
+            super().lift(target, data)
+            return
         raise RuntimeError(
             "vmap: inplace arithmetic(self, *extra_args) is not possible because there exists a "
             "Tensor `other` in extra_args that has more elements than `self`. This happened due to "
