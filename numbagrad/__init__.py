@@ -71,13 +71,23 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'numbagrad' has no attribute {name!r}")
-    loaded = _import_module(f"numbagrad.{_LAZY[name]}")
-    value = loaded if _LAZY[name] == name else getattr(loaded, name)
+    if name in _LAZY:
+        loaded = _import_module(f"numbagrad.{_LAZY[name]}")
+        value = loaded if _LAZY[name] == name else getattr(loaded, name)
+    else:
+        _publish_nn()
+        if name not in EXPORTS:
+            raise AttributeError(f"module 'numbagrad' has no attribute {name!r}")
+        value = EXPORTS[name]
     globals()[name] = value
     return value
 
 
+def _publish_nn() -> None:
+    """Load the functions of nn, some of which are the package's as well (``ng.layer_norm``)."""
+    _import_module("numbagrad.nn.functional")
+
+
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    _publish_nn()
+    return sorted({*globals(), *_LAZY, *EXPORTS})

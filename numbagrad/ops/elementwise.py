@@ -333,8 +333,8 @@ ceil = _rounding("ceil", np.ceil, "Rounded up.", public=("ceil",))
 trunc = _rounding("trunc", np.trunc, "Rounded towards 0.", public=("trunc", "fix"))
 rint = _rounding("rint", np.rint, "Rounded to the nearest integer, ties to even.")
 relu = elementwise("relu", "maximum(x, 0)", lambda x: np.maximum(x, 0), kinds="iuf",
-                   grad=lambda g, out: where(out > 0, g, 0.0),
-                   doc="max(x, 0); the slope at 0 is 0.", domain=((0.2, 3),),
+                   grad=lambda g, out: where(out <= 0, 0.0, g),
+                   doc="max(x, 0); the slope at 0 is 0, at NaN 1.", domain=((0.2, 3),),
                    public=("relu",))  # fmt: skip
 
 # -- comparison and logic -------------------------------------------------------------------------

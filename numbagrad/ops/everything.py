@@ -1,6 +1,7 @@
 """All modules that declare or publish operations: importing this one loads them."""
 
 from . import (
+    activation,
     arrange,
     composite,
     conv,
@@ -20,6 +21,7 @@ from . import (
 )
 
 __all__ = [
+    "activation",
     "arrange",
     "composite",
     "conv",

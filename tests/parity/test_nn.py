@@ -28,12 +28,21 @@ DTYPES = (torch.float32, torch.float64, torch.int64)
 MAX_SAMPLES = 40
 
 #: Their values are random: tested by their distribution in tests/test_nn_functional.py.
-RANDOM = ("dropout", "alpha_dropout")
+RANDOM = ("dropout", "rrelu", "gumbel_softmax")
 
 #: The samples of these call a lambda that orders the arguments in its own way.
 ADAPTED: dict[str, Callable[..., Any]] = {
     "nn.functional.embedding": lambda weight, index, **kwargs: ng.nn.functional.embedding(
         index, weight, **kwargs
+    ),
+    "nn.functional.embedding_bag": lambda weight, index, **kwargs: ng.nn.functional.embedding_bag(
+        index, weight, **kwargs
+    ),
+    # The samples' distance is PyTorch's module.
+    "nn.functional.triplet_margin_with_distance_loss": lambda *args, **kwargs: (
+        ng.nn.functional.triplet_margin_with_distance_loss(
+            *args, **{**kwargs, "distance_function": None}
+        )
     ),
 }
 
@@ -130,7 +139,10 @@ def test_errors(op: Any) -> None:
 # -- modules --------------------------------------------------------------------------------------
 
 #: Their outputs are random, or they change shape with the values.
-RANDOM_MODULES = {"Dropout", "Dropout1d", "Dropout2d", "AlphaDropout"}
+RANDOM_MODULES = {
+    "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout",
+    "RReLU",
+}  # fmt: skip
 
 
 def _modules() -> list[Any]:

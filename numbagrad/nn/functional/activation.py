@@ -9,7 +9,7 @@ from typing import Any
 from ...inplace import in_place
 from ...ops import elementwise as E
 from ...ops import nn
-from ...ops.export import check_tensor
+from ...ops.export import check_tensor, public
 from ...tensor import Tensor
 
 
@@ -76,12 +76,6 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     return result
 
 
-def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
-    """x where |x| > lambd, else 0."""
-    x = check_tensor("hardshrink", input)
-    return E.where(E.le(E.abs(x), lambd), 0.0, x)
-
-
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x moved towards 0 by lambd, and 0 within.
 
@@ -125,30 +119,6 @@ def _in_place(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
     form.__name__ = form.__qualname__ = f"{fn.__name__}_"
     form.__doc__ = f"In-place form of :func:`{fn.__name__}`."
     return form
-
-
-def prelu(input: Tensor, weight: Tensor) -> Tensor:
-    """x where x > 0, else weight * x, with one weight or one per channel (dimension 1).
-
-    Raises:
-        RuntimeError: the number of weights is neither 1 nor the number of channels.
-    """
-    x = check_tensor("prelu", input)
-    if check_tensor("prelu", weight, "weight", 2).ndim > 1:
-        raise RuntimeError(
-            f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.ndim}"
-        )
-    if weight.numel() != 1:
-        channels = x.shape[1] if x.ndim > 1 else 1
-        if weight.numel() != channels:
-            raise RuntimeError(
-                "Mismatch of parameter numbers and input channel size. Found parameter numbers = "
-                f"{weight.numel()} and channel size = {channels}."
-            )
-        weight = weight.reshape(-1, *(1,) * (x.ndim - 2)) if x.ndim > 1 else weight
-    else:
-        weight = weight.reshape(())
-    return E.where(E.gt(x, 0), x, weight * x)
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
@@ -305,3 +275,5 @@ def _dim(name: str, input: Tensor, dim: int | None) -> int:
 celu_, elu_, hardtanh_, leaky_relu_, relu_, selu_, threshold_ = map(
     _in_place, (celu, elu, hardtanh, leaky_relu, relu, selu, threshold)
 )
+for _form in (celu_, selu_, threshold_):
+    public(method=False)(_form)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ... import dtypes
@@ -369,4 +370,37 @@ def triplet_margin_loss(
     far: Any = pairwise_distance(anchor, negative, p, eps)
     if swap:
         far = E.minimum(far, pairwise_distance(positive, negative, p, eps))
+    return reduced(math.clamp_min(near - far + margin, 0), reduction)
+
+
+def triplet_margin_with_distance_loss(
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    *,
+    distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
+    margin: float = 1.0,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Tensor:
+    """:func:`triplet_margin_loss` with any distance, :func:`pairwise_distance` by default.
+
+    Raises:
+        ValueError: an unknown reduction, or a margin that is not positive.
+        RuntimeError: tensors of different numbers of dimensions.
+    """
+    if margin <= 0:
+        raise ValueError(f"margin must be greater than 0, got {margin}")
+    check_reduction(anchor, reduction)
+    distance = pairwise_distance if distance_function is None else distance_function
+    ranks = (anchor.ndim, positive.ndim, negative.ndim)
+    if len(set(ranks)) > 1:
+        raise RuntimeError(
+            "The anchor, positive, and negative tensors are expected to have the same number of "
+            f"dimensions, but got: anchor {ranks[0]}D, positive {ranks[1]}D, and negative "
+            f"{ranks[2]}D inputs"
+        )
+    near, far = distance(anchor, positive), distance(anchor, negative)
+    if swap:
+        far = E.minimum(far, distance(positive, negative))
     return reduced(math.clamp_min(near - far + margin, 0), reduction)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...ops import conv as C
 from ...ops import view as V
-from ...ops.export import check_tensor
+from ...ops.export import check_tensor, public
 from ...tensor import Tensor
 
 Ints = int | Sequence[int]
@@ -141,6 +141,7 @@ def _conv(
     return _with_bias(y, bias, rank, batched)
 
 
+@public(method=False)
 def conv1d(
     input: Tensor,
     weight: Tensor,
@@ -154,6 +155,7 @@ def conv1d(
     return _conv(1, input, weight, bias, stride, padding, dilation, groups)
 
 
+@public(method=False)
 def conv2d(
     input: Tensor,
     weight: Tensor,
@@ -184,6 +186,7 @@ def conv2d(
     return _conv(2, input, weight, bias, stride, padding, dilation, groups)
 
 
+@public(method=False)
 def conv3d(
     input: Tensor,
     weight: Tensor,
@@ -250,6 +253,7 @@ def _conv_transpose(
     return _with_bias(y, bias, rank, batched)
 
 
+@public(method=False)
 def conv_transpose1d(
     input: Tensor,
     weight: Tensor,
@@ -266,6 +270,7 @@ def conv_transpose1d(
     )
 
 
+@public(method=False)
 def conv_transpose2d(
     input: Tensor,
     weight: Tensor,
@@ -290,6 +295,23 @@ def conv_transpose2d(
     """
     return _conv_transpose(
         2, input, weight, bias, stride, padding, output_padding, groups, dilation
+    )
+
+
+@public(method=False)
+def conv_transpose3d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Ints = 1,
+    padding: Ints = 0,
+    output_padding: Ints = 0,
+    groups: int = 1,
+    dilation: Ints = 1,
+) -> Tensor:
+    """The transpose of conv3d; see :func:`conv_transpose2d`."""
+    return _conv_transpose(
+        3, input, weight, bias, stride, padding, output_padding, groups, dilation
     )
 
 

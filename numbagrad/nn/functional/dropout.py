@@ -66,19 +66,55 @@ def dropout2d(
     return _channels("dropout2d", input, 2, p, training, inplace)
 
 
+def dropout3d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
+    """Zeros in whole channels of (batch, channels, depth, height, width), or without the batch."""
+    return _channels("dropout3d", input, 3, p, training, inplace)
+
+
+def feature_dropout(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
+    """Zeros in whole channels of (batch, channels, ...)."""
+    x = check_tensor("feature_dropout", input)
+    if x.ndim < 2:
+        raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
+    return _channels("feature_dropout", x, x.ndim - 2, p, training, inplace)
+
+
 def alpha_dropout(
     input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
 ) -> Tensor:
     """Dropout that keeps mean and variance of what SELU gives."""
-    _check(p)
     x = check_tensor("alpha_dropout", input)
+    return _alpha("alpha_dropout", x, tuple(x.shape), p, training, inplace)
+
+
+def feature_alpha_dropout(
+    input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
+) -> Tensor:
+    """:func:`alpha_dropout` of whole channels of (batch, channels, ...)."""
+    x = check_tensor("feature_alpha_dropout", input)
+    if x.ndim < 2:
+        raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
+    shape = (*x.shape[:2], *(1,) * (x.ndim - 2))
+    return _alpha("feature_alpha_dropout", x, shape, p, training, inplace)
+
+
+def _alpha(
+    name: str, x: Tensor, shape: tuple[int, ...], p: float, training: bool, inplace: bool
+) -> Tensor:
+    _check(p)
     if not training or p == 0:
         return x
-    if inplace:
-        return in_place("alpha_dropout_", alpha_dropout, x, p, training)
     dropped = -1.7580993408473766  # the limit of SELU at minus infinity
-    keep = E.ge(rand(tuple(x.shape)), p).to(x.dtype)
-    if p == 1:
-        return x * 0
-    a = ((1 - p) * (1 + p * dropped**2)) ** -0.5
-    return (x * keep + (1 - keep) * dropped) * a - a * p * dropped
+
+    def masked(t: Tensor) -> Tensor:
+        if p == 1:
+            return t * 0
+        keep = E.ge(rand(shape), p).to(t.dtype)
+        a = ((1 - p) * (1 + p * dropped**2)) ** -0.5
+        return (t * keep + (1 - keep) * dropped) * a - a * p * dropped
+
+    return in_place(f"{name}_", masked, x) if inplace else masked(x)

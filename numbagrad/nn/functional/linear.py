@@ -1,15 +1,17 @@
-"""Affine and bilinear maps, and what is similar to them: embeddings and distances."""
+"""Affine and bilinear maps, one-hot vectors, lengths and distances."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ... import dtypes
-from ...creation import zeros
+from ...creation import from_numpy, zeros
 from ...dispatch import values_of
-from ...modes import no_grad
-from ...ops import math, nn, reduce, scatter, sorting
-from ...ops.export import check_tensor
+from ...ops import math, nn, reduce, scatter
+from ...ops.export import check_tensor, public
+from ...ops.gather import take_rows
 from ...ops.products import einsum, matmul
 from ...ops.view import broadcast_all
 from ...tensor import Tensor
@@ -41,6 +43,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return nn.linear(input, weight, check_tensor("linear", bias, "bias", 3))
 
 
+@public(method=False)
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """input1ᵀ weight[k] input2 + bias[k] for each k.
 
@@ -65,67 +68,6 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     result = einsum("ni,oij,nj->no", rows1, weight, rows2)
     result = result.reshape(*input1.shape[:-1], weight.shape[0])
     return result if bias is None else result + bias
-
-
-def embedding(
-    input: Tensor,
-    weight: Tensor,
-    padding_idx: int | None = None,
-    max_norm: float | None = None,
-    norm_type: float = 2.0,
-    scale_grad_by_freq: bool = False,
-    sparse: bool = False,
-) -> Tensor:
-    """The rows of `weight` that the indices in `input` name.
-
-    Args:
-        input: int64 or int32, of any shape.
-        weight: (number of rows, features).
-        padding_idx: a row that gets no gradient.
-        max_norm: rows used here whose norm is larger are scaled to it first, in place.
-
-    Raises:
-        IndexError: an index is out of range.
-        RuntimeError: the indices are not integers.
-        AssertionError: `padding_idx` is out of range.
-        NotImplementedError: `scale_grad_by_freq` or `sparse` is asked for.
-
-    >>> import numbagrad as ng
-    >>> ng.nn.functional.embedding(ng.tensor([2, 0]), ng.eye(3)).tolist()
-    [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
-    """
-    if scale_grad_by_freq or sparse:
-        raise NotImplementedError(
-            "embedding(): scale_grad_by_freq and sparse gradients are not supported; leave both "
-            "False"
-        )
-    check_tensor("embedding", input)
-    if input.dtype not in (dtypes.int64, dtypes.int32):
-        raise RuntimeError(
-            "Expected tensor for argument #1 'indices' to have one of the following scalar types: "
-            f"Long, Int; but got {input.dtype} instead (while checking arguments for embedding)"
-        )
-    if check_tensor("embedding", weight, "weight", 2).ndim != 2:
-        raise RuntimeError("'weight' must be 2-D")
-    rows = weight.shape[0]
-    if padding_idx is not None:
-        if not -rows <= padding_idx < rows:
-            raise AssertionError("Padding_idx must be within num_embeddings")
-        padding_idx %= rows
-    if max_norm is not None:
-        _limit_norms(weight, input, max_norm, norm_type)
-    result = nn.embed(weight, input)
-    if padding_idx is None:
-        return result
-    return math.where((input == padding_idx).unsqueeze(-1), result.detach(), result)
-
-
-def _limit_norms(weight: Tensor, index: Tensor, max_norm: float, norm_type: float) -> None:
-    with no_grad():
-        used = sorting.unique(index)
-        norms = reduce.norm(weight[used], norm_type, 1, True)
-        scale = math.where(norms > max_norm, max_norm / (norms + 1e-7), 1.0)
-        weight[used] = weight[used] * scale
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
@@ -181,6 +123,7 @@ def normalize(
     return result if out is None else out.copy_(result)
 
 
+@public(method=False)
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """The cosine of the angle between x1 and x2 along `dim`; they broadcast.
 
@@ -194,8 +137,28 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     return ((x1 / norm1) * (x2 / norm2)).sum(dim)
 
 
+@public(method=False)
 def pairwise_distance(
     x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Tensor:
     """The p-norm of x1 - x2 + eps along the last dimension."""
     return reduce.norm(x1 - x2 + eps, p, -1, keepdim)
+
+
+@public(method=False)
+def pdist(input: Tensor, p: float = 2.0) -> Tensor:
+    """The p-norms of the differences of all pairs of rows, i before j.
+
+    Raises:
+        RuntimeError: not a matrix, or a negative `p`.
+
+    >>> import numbagrad as ng
+    >>> ng.pdist(ng.tensor([[0.0], [1.0], [3.0]]))
+    tensor([1., 3., 2.])
+    """
+    if check_tensor("pdist", input).ndim != 2:
+        raise RuntimeError("pdist only supports 2D tensors, got: " + f"{input.ndim}D")
+    if p < 0:
+        raise RuntimeError("pdist only supports non-negative p values")
+    first, second = (from_numpy(i) for i in np.triu_indices(input.shape[0], 1))
+    return reduce.norm(take_rows(input, first, dim=0) - take_rows(input, second, dim=0), p, -1)

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from ... import dtypes
 from ...modes import no_grad
 from ...ops import elementwise as E
-from ...ops.export import check_tensor
+from ...ops.export import check_tensor, public
 from ...tensor import Tensor
+from .padding import pad
+from .pooling import avg_pool2d
 
 
 def _standardised(x: Tensor, dim: tuple[int, ...], eps: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -80,6 +82,7 @@ def layer_norm(
     return _affine(y, weight, bias, input, tuple(normalized_shape))
 
 
+@public(method=False)
 def rms_norm(
     input: Tensor,
     normalized_shape: Sequence[int],
@@ -229,3 +232,26 @@ def instance_norm(
         if running_var is not None:
             _follow(running_var, variance.mean(0) * (count / max(count - 1, 1)), momentum)
     return _affine(y, weight, bias, input, (-1,) + (1,) * (len(shape) - 2))
+
+
+def local_response_norm(
+    input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Tensor:
+    """x / (k + alpha * mean of squares over `size` neighbouring channels) to the power beta.
+
+    `input` is (batch, channels, ...), of at least three dimensions (Krizhevsky et al., 2012).
+
+    Raises:
+        ValueError: less than three dimensions.
+    """
+    if check_tensor("local_response_norm", input).ndim < 3:
+        raise ValueError(
+            f"Expected 3D or higher dimensionality input (got {input.ndim} dimensions)"
+        )
+    if not input.numel():
+        return input
+    batch, channels = input.shape[:2]
+    squares = E.square(input).reshape(batch, 1, channels, -1)
+    padded = pad(squares, (0, 0, size // 2, (size - 1) // 2))
+    mean = avg_pool2d(padded, (size, 1), 1).reshape(input.shape)
+    return input / (mean * alpha + k) ** beta

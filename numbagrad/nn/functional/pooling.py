@@ -9,14 +9,14 @@ import numpy as np
 
 from ...creation import from_numpy
 from ...ops import conv as C
-from ...ops.export import check_tensor
+from ...ops import elementwise as E
+from ...ops.export import check_tensor, public
 from ...ops.math import div
-from ...ops.nn import linear_plain
 from ...tensor import Tensor
 from .conv import Ints, spatial
 
 
-def _batched(name: str, input: Tensor, rank: int) -> tuple[Tensor, bool]:
+def batched(name: str, input: Tensor, rank: int) -> tuple[Tensor, bool]:
     x = check_tensor(name, input)
     if x.ndim == rank + 2:
         return x, True
@@ -72,21 +72,22 @@ def _options(
     return options, pads
 
 
-def _max_pool(
+def max_pool(
     rank: int, input: Tensor, kernel: Ints, stride: Any, padding: Ints, dilation: Ints,
     ceil_mode: bool, return_indices: bool,
 ) -> Any:  # fmt: skip
     name = f"max_pool{rank}d"
-    x, batched = _batched(name, input, rank)
+    x, has_batch = batched(name, input, rank)
     options, _ = _options(name, x, rank, kernel, stride, padding, dilation, ceil_mode)
     values = C.max_pool(x, **options)
-    values = values if batched else values.squeeze(0)
+    values = values if has_batch else values.squeeze(0)
     if not return_indices:
         return values
     indices = C.max_pool_index(x.detach(), **options) % math.prod(x.shape[2:])
-    return values, indices if batched else indices.squeeze(0)
+    return values, indices if has_batch else indices.squeeze(0)
 
 
+@public(method=False)
 def max_pool1d(
     input: Tensor,
     kernel_size: Ints,
@@ -97,9 +98,10 @@ def max_pool1d(
     return_indices: bool = False,
 ) -> Any:
     """The maximum of windows along the last dimension; see :func:`max_pool2d`."""
-    return _max_pool(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    return max_pool(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
+@public(method=False)
 def max_pool2d(
     input: Tensor,
     kernel_size: Ints,
@@ -124,17 +126,31 @@ def max_pool2d(
     >>> ng.nn.functional.max_pool2d(ng.tensor([[[1.0, 2.0], [4.0, 3.0]]]), 2).tolist()
     [[[4.0]]]
     """
-    return _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    return max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-def _avg_pool(
+@public(method=False)
+def max_pool3d(
+    input: Tensor,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Ints = 0,
+    dilation: Ints = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """The maximum of windows along the last three dimensions; see :func:`max_pool2d`."""
+    return max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
+def avg_pool(
     rank: int, input: Tensor, kernel: Ints, stride: Any, padding: Ints, ceil_mode: bool,
     count_include_pad: bool, divisor: int | None,
 ) -> Tensor:  # fmt: skip
     name = f"avg_pool{rank}d"
     if divisor == 0:
         raise RuntimeError("divisor must be not zero")
-    x, batched = _batched(name, input, rank)
+    x, has_batch = batched(name, input, rank)
     options, pads = _options(name, x, rank, kernel, stride, padding, 1, ceil_mode)
     total = C.pool_sum(x, **options)
     plain = all(hi == p for (_, hi), p in zip(options["padding"], pads, strict=True))
@@ -145,7 +161,7 @@ def _avg_pool(
         count = _counts(x.shape[2:], options, pads, count_include_pad).to(x.dtype)
     exact = x.is_floating_point() or x.is_complex()
     result = div(total, count, rounding_mode=None if exact else "trunc")
-    return result if batched else result.squeeze(0)
+    return result if has_batch else result.squeeze(0)
 
 
 def _counts(
@@ -160,6 +176,7 @@ def _counts(
     return counts[0, 0]
 
 
+@public(method=False)
 def avg_pool1d(
     input: Tensor,
     kernel_size: Ints,
@@ -169,7 +186,7 @@ def avg_pool1d(
     count_include_pad: bool = True,
 ) -> Tensor:
     """The mean of windows along the last dimension; see :func:`avg_pool2d`."""
-    return _avg_pool(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
+    return avg_pool(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
 
 def avg_pool2d(
@@ -194,63 +211,69 @@ def avg_pool2d(
     >>> ng.nn.functional.avg_pool2d(ng.tensor([[[1.0, 2.0], [4.0, 3.0]]]), 2).tolist()
     [[[2.5]]]
     """
-    return _avg_pool(
+    return avg_pool(
         2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
     )
 
 
-def _averages(n: int, out: int) -> np.ndarray[Any, Any]:
-    """The matrix that takes the means of `out` nearly equal parts of n elements."""
-    matrix = np.zeros((out, n))
-    for i in range(out):
-        start, stop = i * n // out, -(-(i + 1) * n // out)
-        matrix[i, start:stop] = 1 / (stop - start)
-    return matrix
+def avg_pool3d(
+    input: Tensor,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Ints = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """The mean of windows along the last three dimensions; see :func:`avg_pool2d`."""
+    return avg_pool(
+        3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+    )
 
 
-def _adaptive_avg_pool(rank: int, input: Tensor, output_size: Any) -> Tensor:
-    name = f"adaptive_avg_pool{rank}d"
-    wanted = (output_size,) * rank if isinstance(output_size, int | None) else tuple(output_size)
-    if rank > 1 and check_tensor(name, input).ndim <= len(wanted):
-        raise ValueError(
-            f"Input dimension should be at least {len(wanted) + 1}, but got {input.ndim}"
-        )
-    x, batched = _batched(name, input, rank)
-    if len(wanted) != rank or any(o is not None and o < 0 for o in wanted):
-        raise RuntimeError(
-            f"{name}: output_size must be {rank} ints that are at least 0, or None, but got "
-            f"{wanted}"
-        )
-    space = x.shape[2:]
-    outs = [n if o is None else o for n, o in zip(space, wanted, strict=True)]
-    if all(o == 1 for o in outs):
-        y = x.mean(tuple(range(2, x.ndim)), keepdim=True)
-    elif all(o and n % o == 0 for n, o in zip(space, outs, strict=True)):
-        y = _avg_pool(rank, x, [n // o for n, o in zip(space, outs, strict=True)], None, 0, False,
-                      True, None)  # fmt: skip
-    else:
-        y = x
-        for dim, (n, o) in enumerate(zip(space, outs, strict=True), start=2):
-            weights = from_numpy(_averages(n, o)).to(x.dtype)
-            y = linear_plain(y.transpose(dim, -1), weights).transpose(dim, -1)
-        y = y.contiguous()
-    return y if batched else y.squeeze(0)
+def _lp_pool(
+    rank: int, input: Tensor, norm_type: float, kernel: Ints, stride: Any, ceil_mode: bool
+) -> Tensor:
+    kernels = spatial(f"lp_pool{rank}d", "kernel_size", kernel, rank)
+    mean = avg_pool(rank, input**norm_type, kernels, stride, 0, ceil_mode, True, None)
+    # A sum that rounding made negative has a root, too.
+    positive = E.sign(mean) * E.relu(E.abs(mean))
+    return (positive * math.prod(kernels)) ** (1 / norm_type)
 
 
-def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
-    """The means of `output_size` nearly equal parts of the last dimension."""
-    return _adaptive_avg_pool(1, input, output_size)
+def lp_pool1d(
+    input: Tensor,
+    norm_type: float,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    ceil_mode: bool = False,
+) -> Tensor:
+    """The p-norm of windows along the last dimension; see :func:`lp_pool2d`."""
+    return _lp_pool(1, input, norm_type, kernel_size, stride, ceil_mode)
 
 
-def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
-    """The means of nearly equal parts of images.
-
-    Args:
-        input: (batch, channels, height, width), or without the batch.
-        output_size: one int or two; None keeps the input's extent.
+def lp_pool2d(
+    input: Tensor,
+    norm_type: float,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    ceil_mode: bool = False,
+) -> Tensor:
+    """The p-norm, without absolute values, of windows of images: (sum of xᵖ) to the power 1/p.
 
     >>> import numbagrad as ng
-    >>> ng.nn.functional.adaptive_avg_pool2d(ng.ones(1, 3, 5, 7), 2).shape
-    numbagrad.Size([1, 3, 2, 2])
+    >>> ng.nn.functional.lp_pool2d(ng.tensor([[[3.0, 0.0], [4.0, 0.0]]]), 2, 2).tolist()
+    [[[5.0]]]
     """
-    return _adaptive_avg_pool(2, input, output_size)
+    return _lp_pool(2, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+def lp_pool3d(
+    input: Tensor,
+    norm_type: float,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    ceil_mode: bool = False,
+) -> Tensor:
+    """The p-norm of windows along the last three dimensions; see :func:`lp_pool2d`."""
+    return _lp_pool(3, input, norm_type, kernel_size, stride, ceil_mode)

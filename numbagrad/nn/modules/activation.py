@@ -115,6 +115,23 @@ class Threshold(_Activation):
         return self._with_inplace(f"threshold={self.threshold}, value={self.value}")
 
 
+class RReLU(_Activation):
+    """x where x > 0, else x times a slope that is random in training."""
+
+    def __init__(
+        self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False
+    ) -> None:
+        super().__init__(inplace)
+        self.lower = lower
+        self.upper = upper
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.rrelu(input, self.lower, self.upper, self.training, self.inplace)
+
+    def extra_repr(self) -> str:
+        return self._with_inplace(f"lower={self.lower}, upper={self.upper}")
+
+
 class LeakyReLU(_Activation):
     """x where x > 0, else negative_slope * x."""
 
@@ -272,6 +289,19 @@ class Softmax(_AlongDim):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.softmax(input, self.dim, _stacklevel=5)
+
+
+class Softmax2d(Module):
+    """Softmax over the channels of (batch, channels, height, width), or without the batch.
+
+    Raises:
+        ValueError: another number of dimensions.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.ndim not in (3, 4):
+            raise ValueError(f"Softmax2d: expected input to be 3D or 4D, got {input.ndim}D instead")
+        return F.softmax(input, -3)
 
 
 class Softmin(_AlongDim):

@@ -16,7 +16,7 @@ from ..parameter import Parameter
 _MODES = ("zeros", "reflect", "replicate", "circular")
 
 
-def _tuple(value: Ints, rank: int) -> tuple[int, ...]:
+def as_tuple(value: Ints, rank: int) -> tuple[int, ...]:
     return (value,) * rank if isinstance(value, int) else tuple(value)
 
 
@@ -60,11 +60,11 @@ class _ConvBase(Module):
             )
         self.in_channels = in_channels
         self.out_channels = out_channels
-        self.kernel_size = _tuple(kernel_size, self.rank)
-        self.stride = _tuple(stride, self.rank)
-        self.padding = padding if isinstance(padding, str) else _tuple(padding, self.rank)
-        self.dilation = _tuple(dilation, self.rank)
-        self.output_padding = _tuple(output_padding, self.rank)
+        self.kernel_size = as_tuple(kernel_size, self.rank)
+        self.stride = as_tuple(stride, self.rank)
+        self.padding = padding if isinstance(padding, str) else as_tuple(padding, self.rank)
+        self.dilation = as_tuple(dilation, self.rank)
+        self.output_padding = as_tuple(output_padding, self.rank)
         self.groups = groups
         self.padding_mode = padding_mode
         if padding == "same" and any(s != 1 for s in self.stride):
@@ -228,7 +228,7 @@ class _ConvTranspose(_ConvBase):
         return tuple(extra)
 
     def forward(self, input: Tensor, output_size: Any = None) -> Tensor:
-        function = (F.conv_transpose1d, F.conv_transpose2d)[self.rank - 1]
+        function = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[self.rank - 1]
         padding: Any = self.padding
         return function(
             input, self.weight, self.bias, self.stride, padding, self._extra(input, output_size),
@@ -246,6 +246,12 @@ class ConvTranspose2d(_ConvTranspose):
     """The transpose of Conv2d."""
 
     rank = 2
+
+
+class ConvTranspose3d(_ConvTranspose):
+    """The transpose of Conv3d."""
+
+    rank = 3
 
 
 class Unfold(Module):

@@ -10,7 +10,7 @@ from ..functional.loss import legacy_reduction
 from ..module import Module
 
 
-class _Loss(Module):
+class Loss(Module):
     """A loss and its reduction: "mean", "sum" or "none"."""
 
     def __init__(
@@ -20,7 +20,7 @@ class _Loss(Module):
         self.reduction = legacy_reduction(size_average, reduce, reduction, self._get_name())
 
 
-class _WeightedLoss(_Loss):
+class WeightedLoss(Loss):
     """A loss with a weight, which is a buffer."""
 
     weight: Tensor | None
@@ -36,21 +36,21 @@ class _WeightedLoss(_Loss):
         self.register_buffer("weight", weight)
 
 
-class L1Loss(_Loss):
+class L1Loss(Loss):
     """|input - target|."""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.l1_loss(input, target, reduction=self.reduction)
 
 
-class MSELoss(_Loss):
+class MSELoss(Loss):
     """(input - target) squared."""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.mse_loss(input, target, reduction=self.reduction)
 
 
-class SmoothL1Loss(_Loss):
+class SmoothL1Loss(Loss):
     """Quadratic below `beta`, linear above."""
 
     def __init__(
@@ -67,7 +67,7 @@ class SmoothL1Loss(_Loss):
         return F.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
 
 
-class HuberLoss(_Loss):
+class HuberLoss(Loss):
     """Quadratic up to `delta`, linear above."""
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
@@ -78,7 +78,7 @@ class HuberLoss(_Loss):
         return F.huber_loss(input, target, reduction=self.reduction, delta=self.delta)
 
 
-class KLDivLoss(_Loss):
+class KLDivLoss(Loss):
     """target * (log(target) - input)."""
 
     def __init__(
@@ -95,7 +95,7 @@ class KLDivLoss(_Loss):
         return F.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
 
 
-class NLLLoss(_WeightedLoss):
+class NLLLoss(WeightedLoss):
     """The negative log-probability of the target class; the input holds log-probabilities."""
 
     def __init__(
@@ -115,7 +115,7 @@ class NLLLoss(_WeightedLoss):
         )
 
 
-class CrossEntropyLoss(_WeightedLoss):
+class CrossEntropyLoss(WeightedLoss):
     """The negative log-probability of the target class under softmax(input)."""
 
     def __init__(
@@ -138,14 +138,14 @@ class CrossEntropyLoss(_WeightedLoss):
         )  # fmt: skip
 
 
-class BCELoss(_WeightedLoss):
+class BCELoss(WeightedLoss):
     """-(target * log(input) + (1 - target) * log(1 - input))."""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.binary_cross_entropy(input, target, self.weight, reduction=self.reduction)
 
 
-class BCEWithLogitsLoss(_Loss):
+class BCEWithLogitsLoss(Loss):
     """BCELoss of sigmoid(input), without overflow."""
 
     weight: Tensor | None
@@ -169,7 +169,7 @@ class BCEWithLogitsLoss(_Loss):
         )
 
 
-class PoissonNLLLoss(_Loss):
+class PoissonNLLLoss(Loss):
     """The negative log-likelihood of counts."""
 
     def __init__(
@@ -193,7 +193,7 @@ class PoissonNLLLoss(_Loss):
         )  # fmt: skip
 
 
-class GaussianNLLLoss(_Loss):
+class GaussianNLLLoss(Loss):
     """The negative log-likelihood of normal numbers of the given variance."""
 
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
@@ -207,106 +207,20 @@ class GaussianNLLLoss(_Loss):
         )
 
 
-class _MarginLoss(_Loss):
-    """A loss with a margin as its first option."""
-
-    _margin = 0.0
+class CTCLoss(Loss):
+    """The negative log-probability of all alignments of inputs with targets."""
 
     def __init__(
-        self,
-        margin: float | None = None,
-        size_average: bool | None = None,
-        reduce: bool | None = None,
-        reduction: str = "mean",
+        self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False
     ) -> None:
-        super().__init__(size_average, reduce, reduction)
-        self.margin = self._margin if margin is None else margin
+        super().__init__(reduction=reduction)
+        self.blank = blank
+        self.zero_infinity = zero_infinity
 
-
-class HingeEmbeddingLoss(_MarginLoss):
-    """input where the target is 1, max(0, margin - input) where it is -1."""
-
-    _margin = 1.0
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.hinge_embedding_loss(input, target, margin=self.margin, reduction=self.reduction)
-
-
-class MarginRankingLoss(_MarginLoss):
-    """max(0, -target * (input1 - input2) + margin)."""
-
-    def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
-        return F.margin_ranking_loss(
-            input1, input2, target, margin=self.margin, reduction=self.reduction
-        )
-
-
-class CosineEmbeddingLoss(_MarginLoss):
-    """1 - cosine where the target is 1, max(0, cosine - margin) where it is -1."""
-
-    def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
-        return F.cosine_embedding_loss(
-            input1, input2, target, margin=self.margin, reduction=self.reduction
-        )
-
-
-class SoftMarginLoss(_Loss):
-    """log(1 + exp(-target * input))."""
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.soft_margin_loss(input, target, reduction=self.reduction)
-
-
-class MultiMarginLoss(_WeightedLoss):
-    """The mean over the other classes of max(0, margin - input[target] + input)ᵖ."""
-
-    def __init__(
-        self,
-        p: int = 1,
-        margin: float = 1.0,
-        weight: Tensor | None = None,
-        size_average: bool | None = None,
-        reduce: bool | None = None,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(weight, size_average, reduce, reduction)
-        if p not in (1, 2):
-            raise ValueError("only p == 1 and p == 2 supported")
-        self.p = p
-        self.margin = margin
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.multi_margin_loss(
-            input, target, p=self.p, margin=self.margin, weight=self.weight,
-            reduction=self.reduction,
-        )  # fmt: skip
-
-
-class TripletMarginLoss(_Loss):
-    """max(0, d(anchor, positive) - d(anchor, negative) + margin)."""
-
-    def __init__(
-        self,
-        margin: float = 1.0,
-        p: float = 2.0,
-        eps: float = 1e-6,
-        swap: bool = False,
-        size_average: bool | None = None,
-        reduce: bool | None = None,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(size_average, reduce, reduction)
-        if margin <= 0:
-            raise ValueError(
-                f"TripletMarginLoss: expected margin to be greater than 0, got {margin} instead"
-            )
-        self.margin = margin
-        self.p = p
-        self.eps = eps
-        self.swap = swap
-
-    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Any:
-        return F.triplet_margin_loss(
-            anchor, positive, negative, margin=self.margin, p=self.p, eps=self.eps,
-            swap=self.swap, reduction=self.reduction,
+    def forward(
+        self, log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengths: Any
+    ) -> Tensor:
+        return F.ctc_loss(
+            log_probs, targets, input_lengths, target_lengths, self.blank, self.reduction,
+            self.zero_infinity,
         )  # fmt: skip

@@ -292,3 +292,26 @@ class InstanceNorm2d(_InstanceNorm):
     """Normalised per sample and channel: (batch, channels, height, width), or without the batch."""
 
     ranks = (3, 4)
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """Normalised per sample and channel over the last three dimensions."""
+
+    ranks = (4, 5)
+
+
+class LocalResponseNorm(Module):
+    """x divided by a power of the mean square over `size` neighbouring channels."""
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        super().__init__()
+        self.size = size
+        self.alpha = alpha
+        self.beta = beta
+        self.k = k
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"

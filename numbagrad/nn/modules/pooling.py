@@ -1,4 +1,4 @@
-"""Pooling and padding as modules."""
+"""Pooling as modules."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from ...tensor import Tensor
 from .. import functional as F
 from ..functional.conv import Ints
 from ..module import Module
+from .conv import as_tuple
 
 
 class _MaxPool(Module):
@@ -55,6 +56,13 @@ class MaxPool2d(_MaxPool):
         return F.max_pool2d(input, *self._options())
 
 
+class MaxPool3d(_MaxPool):
+    """The maximum of windows along the last three dimensions."""
+
+    def forward(self, input: Tensor) -> Any:
+        return F.max_pool3d(input, *self._options())
+
+
 class AvgPool1d(Module):
     """The mean of windows along the last dimension."""
 
@@ -84,9 +92,7 @@ class AvgPool1d(Module):
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
-class AvgPool2d(Module):
-    """The mean of windows of images."""
-
+class _AvgPool(Module):
     def __init__(
         self,
         kernel_size: Ints,
@@ -104,14 +110,108 @@ class AvgPool2d(Module):
         self.count_include_pad = count_include_pad
         self.divisor_override = divisor_override
 
-    def forward(self, input: Tensor) -> Tensor:
-        return F.avg_pool2d(
-            input, self.kernel_size, self.stride, self.padding, self.ceil_mode,
-            self.count_include_pad, self.divisor_override,
+    def _options(self) -> tuple[Any, ...]:
+        return (
+            self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad,
+            self.divisor_override,
         )  # fmt: skip
 
     def extra_repr(self) -> str:
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class AvgPool2d(_AvgPool):
+    """The mean of windows of images."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.avg_pool2d(input, *self._options())
+
+
+class AvgPool3d(_AvgPool):
+    """The mean of windows along the last three dimensions."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.avg_pool3d(input, *self._options())
+
+
+class _LPPool(Module):
+    def __init__(
+        self,
+        norm_type: float,
+        kernel_size: Ints,
+        stride: Ints | None = None,
+        ceil_mode: bool = False,
+    ) -> None:
+        super().__init__()
+        self.norm_type = norm_type
+        self.kernel_size = kernel_size
+        self.stride = stride
+        self.ceil_mode = ceil_mode
+
+    def _options(self) -> tuple[Any, ...]:
+        return float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode
+
+    def extra_repr(self) -> str:
+        return (
+            f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride}, "
+            f"ceil_mode={self.ceil_mode}"
+        )
+
+
+class LPPool1d(_LPPool):
+    """The p-norm of windows along the last dimension."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.lp_pool1d(input, *self._options())
+
+
+class LPPool2d(_LPPool):
+    """The p-norm of windows of images."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.lp_pool2d(input, *self._options())
+
+
+class LPPool3d(_LPPool):
+    """The p-norm of windows along the last three dimensions."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.lp_pool3d(input, *self._options())
+
+
+class _MaxUnpool(Module):
+    rank: int
+
+    def __init__(self, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0) -> None:
+        super().__init__()
+        self.kernel_size = as_tuple(kernel_size, self.rank)
+        self.stride = self.kernel_size if stride is None else as_tuple(stride, self.rank)
+        self.padding = as_tuple(padding, self.rank)
+
+    def forward(self, input: Tensor, indices: Tensor, output_size: Any = None) -> Tensor:
+        function = (F.max_unpool1d, F.max_unpool2d, F.max_unpool3d)[self.rank - 1]
+        return function(input, indices, self.kernel_size, self.stride, self.padding, output_size)
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class MaxUnpool1d(_MaxUnpool):
+    """Maxima back at the places that MaxPool1d took them from."""
+
+    rank = 1
+
+
+class MaxUnpool2d(_MaxUnpool):
+    """Maxima back at the places that MaxPool2d took them from."""
+
+    rank = 2
+
+
+class MaxUnpool3d(_MaxUnpool):
+    """Maxima back at the places that MaxPool3d took them from."""
+
+    rank = 3
 
 
 class _AdaptivePool(Module):
@@ -137,89 +237,35 @@ class AdaptiveAvgPool2d(_AdaptivePool):
         return F.adaptive_avg_pool2d(input, self.output_size)
 
 
-class _Pad(Module):
-    """A border; `padding` is one width for all sides or one per side, as F.pad takes them."""
-
-    rank = 1
-    mode = "constant"
-
-    def __init__(self, padding: Any) -> None:
-        super().__init__()
-        self.padding = (padding,) * (2 * self.rank) if isinstance(padding, int) else tuple(padding)
+class AdaptiveAvgPool3d(_AdaptivePool):
+    """The means of nearly equal parts of the last three dimensions."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.pad(input, self.padding, self.mode)
-
-    def extra_repr(self) -> str:
-        return f"{self.padding}"
+        return F.adaptive_avg_pool3d(input, self.output_size)
 
 
-class ZeroPad1d(_Pad):
-    """Zeros around the last dimension."""
+class _AdaptiveMaxPool(_AdaptivePool):
+    def __init__(self, output_size: Any, return_indices: bool = False) -> None:
+        super().__init__(output_size)
+        self.return_indices = return_indices
 
 
-class ZeroPad2d(_Pad):
-    """Zeros around images."""
+class AdaptiveMaxPool1d(_AdaptiveMaxPool):
+    """The maxima of nearly equal parts of the last dimension."""
 
-    rank = 2
-
-
-class ReflectionPad1d(_Pad):
-    """The last dimension mirrored at its ends."""
-
-    mode = "reflect"
+    def forward(self, input: Tensor) -> Any:
+        return F.adaptive_max_pool1d(input, self.output_size, self.return_indices)
 
 
-class ReflectionPad2d(_Pad):
-    """Images mirrored at their edges."""
+class AdaptiveMaxPool2d(_AdaptiveMaxPool):
+    """The maxima of nearly equal parts of images."""
 
-    rank = 2
-    mode = "reflect"
-
-
-class ReplicationPad1d(_Pad):
-    """The ends of the last dimension repeated."""
-
-    mode = "replicate"
+    def forward(self, input: Tensor) -> Any:
+        return F.adaptive_max_pool2d(input, self.output_size, self.return_indices)
 
 
-class ReplicationPad2d(_Pad):
-    """The edges of images repeated."""
+class AdaptiveMaxPool3d(_AdaptiveMaxPool):
+    """The maxima of nearly equal parts of the last three dimensions."""
 
-    rank = 2
-    mode = "replicate"
-
-
-class CircularPad1d(_Pad):
-    """The last dimension continued from its other end."""
-
-    mode = "circular"
-
-
-class CircularPad2d(_Pad):
-    """Images continued from their other edge."""
-
-    rank = 2
-    mode = "circular"
-
-
-class _ConstantPad(_Pad):
-    def __init__(self, padding: Any, value: float) -> None:
-        super().__init__(padding)
-        self.value = value
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.pad(input, self.padding, "constant", self.value)
-
-    def extra_repr(self) -> str:
-        return f"padding={self.padding}, value={self.value}"
-
-
-class ConstantPad1d(_ConstantPad):
-    """A constant around the last dimension."""
-
-
-class ConstantPad2d(_ConstantPad):
-    """A constant around images."""
-
-    rank = 2
+    def forward(self, input: Tensor) -> Any:
+        return F.adaptive_max_pool3d(input, self.output_size, self.return_indices)
