@@ -110,3 +110,16 @@ def test_empty_product_has_a_gradient():
 def test_variance_without_freedom_warns():
     with pytest.warns(UserWarning, match="degrees of freedom"):
         assert math.isnan(ng.tensor([1.0]).var().item())
+
+
+@pytest.mark.parametrize("dtype", [ng.float32, ng.float64, ng.int64, ng.complex64])
+def test_where_keeps_every_bit_of_large_arrays(dtype):
+    n = (70, 80)
+    x, y = (ng.randn(*n) * 9).to(dtype), (ng.randn(*n) * 9).to(dtype)
+    if dtype.is_floating_point:
+        x[3, 3], y[4, 4], x[5, 5] = float("nan"), -0.0, float("inf")
+    zero = ng.zeros((), dtype=dtype)
+    for c in (ng.randn(*n) > 0, ng.randn(*reversed(n)).t() > 0, ng.randn(80) > 0):
+        for a, b in ((x, y), (x, zero), (zero, y), (x.flip((0,)), y), (x, y[0]), (zero, zero - 1)):
+            expected = np.where(c.numpy(), a.numpy(), b.numpy())
+            assert ng.where(c, a, b).numpy().tobytes() == expected.tobytes()

@@ -21,6 +21,12 @@ def add_any_order(builder: Any, a: Any, b: Any) -> Any:
     return builder.fadd(a, b, flags=("reassoc", "contract"))
 
 
+@same_kind
+def multiply_any_order(builder: Any, a: Any, b: Any) -> Any:
+    """a * b, as part of a product of floats whose order does not matter."""
+    return builder.fmul(a, b, flags=("reassoc", "contract"))
+
+
 def _extremum(name: str) -> Intrinsic:
     def emit(builder: Any, a: Any, b: Any) -> Any:
         symbol = f"llvm.{name}.{'f32' if isinstance(a.type, ir.FloatType) else 'f64'}"

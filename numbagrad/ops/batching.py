@@ -6,6 +6,7 @@ one, and returns the result (or a tuple of results) with the batch as dimension 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -66,6 +67,7 @@ class Batched:
 Rule = Callable[[Batched], Any]
 
 
+@functools.cache
 def _view() -> Any:
     from . import view  # its records hold rules of this module
 

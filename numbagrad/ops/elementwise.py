@@ -163,8 +163,29 @@ copysign = elementwise(
 
 # -- selection and constants ----------------------------------------------------------------------
 
+_BLENDED = 4096  # elements from which on branches that are guessed wrong take longer than blending
+_BITS = {dtypes.F32: np.dtype(np.int32), dtypes.F64: np.dtype(np.int64)}
+
+
+def _where(condition: Any, x: Any, y: Any) -> Any:
+    d: Any = x.dtype if isinstance(x, np.ndarray) else getattr(y, "dtype", None)
+    shape = condition.shape
+    bits = _BITS.get(d) if condition.size >= _BLENDED and condition.dtype.kind == "b" else None
+    if bits is None:
+        return np.where(condition, x, y)
+    a, b = np.asarray(x, d), np.asarray(y, d)
+    if a.shape not in ((), shape) or b.shape not in ((), shape):
+        return np.where(condition, x, y)
+    # NumPy branches on each element: seven times as long, if the condition has no pattern.
+    a, b = a.view(bits), b.view(bits)
+    r = np.negative(condition.astype(bits))
+    r &= a ^ b
+    r ^= b
+    return r.view(d)
+
+
 where = elementwise(
-    "where", "x if condition else y", np.where, inputs=("condition", "x", "y"), dtype=CONDITION,
+    "where", "x if condition else y", _where, inputs=("condition", "x", "y"), dtype=CONDITION,
     grad=(
         None,
         lambda g, condition: where(condition, g, fill(g, 0)),

@@ -128,6 +128,7 @@ prod = primitive(
     _same_dtype,
     grad=_prod_grad,
     samples=lambda make: [*reductions(make), call(make(0, 2), dim=(0,), keepdim=False)],
+    native=("reduce", ("multiply_any_order", 1)),
     flops=_per_element,
     batch=SHIFT,
     doc="The product over dimensions.",
