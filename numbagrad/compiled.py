@@ -7,12 +7,14 @@ import inspect
 import os
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from . import config
 from .autograd.engine import run_backward
 from .autograd.recorder import REGION, span
 from .errors import GraphFreedError
@@ -148,8 +150,13 @@ class Compiled:
                     reason = ""
                     if entries:
                         reason = entries[0].misfit(tensors)
+                    start = time.perf_counter()
                     with span(f"Compilation: {self._name}"):
                         traced = trace_call(self.fn, leaves, structure, tensors)
+                    level = config.debug()
+                    if level:
+                        seconds = time.perf_counter() - start
+                        self._report(level, traced, seconds, reason or self._difference(key))
                     self._remember(key, traced, reason)
         elif self._fast_of is not traced:
             self._fast_of = traced
@@ -183,6 +190,38 @@ class Compiled:
                     "ng.tensor(x)",
                     stacklevel=_user_level(),
                 )
+
+    def _report(self, level: int, traced: Traced, seconds: float, reason: str) -> None:
+        """Tell about a new trace: the ladder of NUMBAGRAD_DEBUG."""
+        config.report(f"{self._name}: traced and planned in {seconds * 1e3:.1f} ms: {reason}")
+        if level >= 2:
+            config.report(f"{self._name}:\n" + "\n".join(_explained(traced)))
+        if level >= 3:
+            config.report(f"sources of {self._name}:\n" + "\n\n".join(traced.forward.sources))
+
+    def _difference(self, key: Any) -> str:
+        """What tells a call from the one that was traced last."""
+        if not self._signatures:
+            return "the first call"
+        old, new = self._signatures[-1], key
+        if old[0] != new[0]:
+            return "other arguments, or a tree of them with another structure"
+        places = paths(new[0])
+        found = []
+        for place, a, b in zip(places, old[1], new[1], strict=True):
+            if a == b:
+                continue
+            name = self._argument(place)
+            if len(a) == len(b) == _TENSOR_PARTS:
+                facts = zip(("shape", "strides", "dtype", "requires_grad"), a, b, strict=True)
+                found += [f"the {f} of {name} is {q}, was {p}" for f, p, q in facts if p != q]
+            else:
+                found.append(f"{name} is {b[-1]!r}, was {a[-1]!r}")
+        if old[2] != new[2]:
+            found.append("other arguments are one and the same tensor")
+        if old[3:] != new[3:]:
+            found.append("another gradient or inference mode")
+        return "; ".join(found) or "a trace that was forgotten"
 
     def _changing(self, key: Any) -> str:
         """The name of the argument that is not a tensor and differs from the call before."""
@@ -351,12 +390,7 @@ class Compiled:
 
     def explain(self) -> str:
         """The graph of the latest signature after all passes, and how it runs."""
-        lines: list[str] = []
-        for e in self._latest():
-            lines += [str(e.graph), *e.forward.describe()]
-            if e.backward is not None:
-                lines += ["", "backward:", str(e.backward.graph), *e.backward.describe()]
-        return "\n".join(lines)
+        return "\n".join(line for e in self._latest() for line in _explained(e))
 
     def _latest(self) -> list[Traced]:
         entries = list(self._entries.values())
@@ -371,6 +405,14 @@ def _tensors(tree: Any) -> list[Tensor]:
 def _written(traced: Traced) -> Graph:
     assert traced.written is not None  # there are steps
     return traced.written
+
+
+def _explained(traced: Traced) -> list[str]:
+    lines = [str(traced.graph), *traced.forward.describe()]
+    if traced.backward is not None:
+        backward = traced.backward
+        lines += ["", "backward:", str(backward.graph), *backward.describe()]
+    return lines
 
 
 def _user_level() -> int:

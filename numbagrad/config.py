@@ -1,6 +1,7 @@
 """Settings from environment variables, read at the call so that a change takes effect."""
 
 import os
+import sys
 
 
 def cache_dir() -> str:
@@ -26,9 +27,14 @@ def num_threads() -> int | None:
     return _integer("NUMBAGRAD_NUM_THREADS", 1, minimum=1)
 
 
-def debug() -> bool:
-    """Whether NUMBAGRAD_DEBUG is set to something else than 0."""
-    return os.environ.get("NUMBAGRAD_DEBUG", "0") not in ("", "0")
+def debug() -> int:
+    """How much NUMBAGRAD_DEBUG wants to be told on standard error: 0 nothing, 3 everything."""
+    return _integer("NUMBAGRAD_DEBUG", 0, minimum=0)
+
+
+def report(text: str) -> None:
+    """Tell those who set NUMBAGRAD_DEBUG."""
+    print(f"numbagrad: {text}", file=sys.stderr)
 
 
 def _integer(name: str, default: int, *, minimum: int) -> int:

@@ -234,31 +234,10 @@ class Plan:
         calls, total = self._times.get(step, (0, 0))
         self._times[step] = (calls + 1, total + nanoseconds)
 
-    def _time(self, number: int, i: int) -> str:
+    def time(self, number: int, i: int) -> str:
+        """What profilers measured, in words."""
         calls, total = self._times.get((number, i), (0, 0))
         return f", {total / calls / 1000:.1f} us (mean of {calls})" if calls else ""
-
-    # -- in words ---------------------------------------------------------------------------
-
-    def describe(self) -> list[str]:
-        """What runs, in order: a line per kernel or NumPy step, then the memory."""
-        lines = []
-        for number, group in enumerate(self.groups):
-            if isinstance(group, Call):
-                lines.append(
-                    f"step {number}: NumPy: {group.eqn.op.name} (no kernel for it)"
-                    f"{self._time(number, 0)}"
-                )
-                continue
-            lines.append(f"step {number}: one native call of {len(group)} kernels")
-            for i, k in enumerate(group):
-                split = "in chunks" if k.extent > k.grain else "on one thread"
-                lines.append(
-                    f"    {k.label}: touches {k.moved} bytes, {split}{self._time(number, i)}"
-                )
-        outs = sum(math.prod(b.shape) * b.dtype.itemsize for b in self.buffers if b.kind == "out")
-        lines.append(f"memory: {outs} bytes of results, an arena of {self.arena} bytes")
-        return lines
 
 
 def _source(graph: Graph, layout: loops.Layout) -> str:

@@ -15,6 +15,8 @@ from .source import pointwise_source
 
 Array = np.ndarray[Any, Any]
 
+OPERANDS = 24  # inputs and outputs of a kernel: more spill address registers
+EQUATIONS = 96  # of a kernel: LLVM's time grows faster than they do
 #: Elements per chunk below which a second thread costs more than it brings.
 GRAIN = 16384
 #: Iterations never depend on each other: an output is apart from the inputs, or one of them.

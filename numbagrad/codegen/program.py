@@ -13,6 +13,7 @@ from ..ir.graph import Graph, Var, dense
 from ..modes import thread
 from ..runtime import memory
 from ..runtime.executor import Binding, Guard, Program, Step
+from .explain import describe
 from .places import Array, Call, Kernel
 from .plan import Plan
 
@@ -63,7 +64,7 @@ class Executable:
 
     def describe(self) -> list[str]:
         """What runs, in order, and the memory it takes."""
-        return self.plan.describe()
+        return describe(self.plan)
 
     def _program(
         self, group: list[Kernel], count: int, guards: list[Guard | None] | None

@@ -66,7 +66,7 @@ class Graph:
     consts: dict[Var, np.ndarray[Any, Any]] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return "\n".join(_lines(self))
+        return "\n".join(_lines(self, {}))
 
 
 class Fused:
@@ -109,9 +109,16 @@ def _parameter(value: Any) -> str:
     return value.name if isinstance(value, np.dtype) else repr(value)
 
 
-def _lines(graph: Graph) -> Iterator[str]:
-    letters = _letters()
+def names_of(graph: Graph) -> dict[Var, str]:
+    """The names of the variables in the printed graph."""
     names: dict[Var, str] = {}
+    for _ in _lines(graph, names):
+        pass
+    return names
+
+
+def _lines(graph: Graph, names: dict[Var, str]) -> Iterator[str]:
+    letters = _letters()
 
     def show(a: Atom) -> str:
         if isinstance(a, Var):

@@ -10,11 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from ..codegen.pointwise import EQUATIONS, OPERANDS
 from ..codegen.scalar import supported
 from ..ir.graph import FUSED, Eqn, Graph, Var
-
-_EQUATIONS = 96  # of a kernel: LLVM's time grows faster than they do
-_OPERANDS = 24  # inputs and outputs of a kernel: more spill address registers
 
 
 def fuse(graph: Graph) -> Graph:
@@ -103,7 +101,7 @@ def _parts(graph: Graph, members: list[int]) -> list[list[int]]:
     for connected in by_root.values():
         touched = {a for i in connected for a in graph.eqns[i].inputs if isinstance(a, Var)}
         touched.update(v for i in connected for v in graph.eqns[i].outputs)
-        if len(touched) <= _OPERANDS and len(connected) <= _EQUATIONS:
+        if len(touched) <= OPERANDS and len(connected) <= EQUATIONS:
             parts.append(connected)
             continue
         part: list[int] = []
@@ -112,7 +110,7 @@ def _parts(graph: Graph, members: list[int]) -> list[list[int]]:
         for i in connected:
             e = graph.eqns[i]
             mine = {v for v in (*e.inputs, *e.outputs) if isinstance(v, Var)}
-            full = len(part) == _EQUATIONS or len((operands | mine) - inner) > _OPERANDS
+            full = len(part) == EQUATIONS or len((operands | mine) - inner) > OPERANDS
             if part and full:
                 parts.append(part)
                 part, operands, inner = [], set(), set()

@@ -10,6 +10,7 @@ import importlib.util
 import os
 import re
 import threading
+import time
 
 import llvmlite
 
@@ -123,7 +124,10 @@ def _find_or_compile(source: str, entry: str, signature: str, hint: Hint) -> int
         from numbagrad.runtime import lower
 
         path = disk.source_path(key) if disk is not None else f"<numbagrad kernel {key}>"
+        start = time.perf_counter()
         data = lower.compile_object(source, entry, signature, symbol, path, hint)
+        if config.debug():
+            config.report(f"compiled {path} in {(time.perf_counter() - start) * 1e3:.0f} ms")
         if disk is not None:
             disk.put(key, data, source)
     address = _by_key[key] = loader.load_object(symbol, data)
