@@ -16,11 +16,11 @@ import numpy as np
 
 from . import config
 from .autograd.engine import run_backward
-from .autograd.recorder import REGION, span
+from .autograd.recorder import REGION
 from .errors import GraphFreedError
 from .ir.graph import Graph
 from .ir.pytree import flatten, graft, paths, unflatten
-from .modes import thread
+from .modes import span, thread
 from .ops.view import reshape, view
 from .replay import check_gradients
 from .surroundings import Named

@@ -11,6 +11,7 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Self, TypeVar, cast
 
 import numpy as np
@@ -67,6 +68,12 @@ class _Thread(threading.local):
 
 
 thread = _Thread()
+
+
+def span(name: str) -> AbstractContextManager[Any]:
+    """A part of the library, as an event of the profiler of this thread if there is one."""
+    profiler = thread.modes.profiler
+    return nullcontext() if profiler is None else profiler.span(name)
 
 
 class Mode:

@@ -8,6 +8,7 @@ import pytest
 import numbagrad as ng
 from numbagrad import eager
 from numbagrad.codegen.pointwise import PointwiseKernel
+from numbagrad.runtime import compiler
 
 
 @pytest.fixture
@@ -36,6 +37,15 @@ def test_the_slower_the_reference_the_sooner_the_kernel(name, large, runs):
     result = getattr(x, name)()
     assert runs == [large]
     np.testing.assert_array_max_ulp(small.numpy(), result.numpy()[:-1], 4)
+
+
+def test_a_profile_shows_that_a_kernel_was_compiled(runs, monkeypatch):
+    monkeypatch.setattr(compiler, "find_source", lambda *args, **options: None)
+    x = ng.linspace(0, 1, 100_000).reshape(100, 10, 100)[:, ::2, ::3]
+    with ng.autograd.profiler.profile() as prof:
+        x.sigmoid()
+    (event,) = [e for e in prof.function_events if e.name == "Compilation: kernel"][:1]
+    assert event.cpu_parent.name == "aten::sigmoid" and runs == [x.numel()]
 
 
 def test_a_kernel_waits_until_it_pays(runs, monkeypatch):

@@ -7,7 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -161,7 +161,7 @@ class Recorder(Watch):
             self._last = event
 
     @contextmanager
-    def span(self, name: str, kind: str, inputs: Sequence[Any] = ()) -> Iterator[Event]:
+    def span(self, name: str, kind: str = FUNCTION, inputs: Sequence[Any] = ()) -> Iterator[Event]:
         event = self.begin(name, kind)
         if self.wanted.shapes:
             event.shapes = _shapes(inputs)
@@ -265,9 +265,3 @@ class Recorder(Watch):
 
 def _shapes(values: Sequence[Any]) -> list[list[int]]:
     return [list(getattr(v, "shape", ())) for v in values]
-
-
-def span(name: str, kind: str = FUNCTION) -> AbstractContextManager[Any]:
-    """A part of the library as an event of the profiler, if there is one in this thread."""
-    profiler = thread.modes.profiler
-    return nullcontext() if profiler is None else profiler.span(name, kind)

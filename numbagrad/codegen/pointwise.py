@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..ir.graph import Graph, dense
+from ..modes import span
 from ..runtime import compiler, memory, vectorize
 from ..runtime.executor import Binding, Program, Step
 from . import loops, scalar
@@ -91,7 +92,8 @@ class PointwiseKernel:
             if address is None:
                 if not may_compile:
                     return None
-                address = compiler.compile_source(source, hint=POINTWISE)
+                with span("Compilation: kernel"):
+                    address = compiler.compile_source(source, hint=POINTWISE)
             self._addresses[layout] = address
         extent = loops.units(nest, layout)
         inner = 1 if layout.rank == 1 else nest.extents[-1]
