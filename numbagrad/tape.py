@@ -230,6 +230,24 @@ class OpNode(Node):
             values.append(t)
         return values
 
+    def __getattr__(self, name: str) -> Any:
+        """``_saved_self``, ``_saved_other``, ``_saved_result``: for the curious.
+
+        Only what our rule of the op reads is there, under PyTorch's names of the operands.
+        """
+        if name.startswith("_saved_"):
+            residuals = self.op.residuals(self.mask)
+            wanted = (True, 0) if name == "_saved_result" else (False, self._operand(name[7:]))
+            if wanted in residuals:
+                return self.saved_tensors()[residuals.index(wanted)]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _operand(self, name: str) -> int:
+        names = self.op.inputs
+        if name in names:
+            return names.index(name)
+        return {"self": 0, "other": 1}.get(name, -1)
+
     def _modified(self, which: int, counter: list[Any], then: int) -> RuntimeError:
         is_output, i = self.op.residuals(self.mask)[which]
         edge = (self, i) if is_output else self.edges[i]

@@ -3,12 +3,14 @@
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
+from ..modes import enable_grad, inference_mode, no_grad, set_grad_enabled
 from . import anomaly_mode, function, graph
 from .accumulate import GradientAccumulator
 from .anomaly_mode import detect_anomaly, is_anomaly_enabled, set_detect_anomaly
 from .api import backward, grad
 from .function import Function, apply_function
 from .gradcheck import GradcheckError, gradcheck, gradgradcheck
+from .variable import Variable
 
 if TYPE_CHECKING:
     from . import forward_ad, functional, profiler
@@ -17,10 +19,12 @@ __all__ = [
     "Function",
     "GradcheckError",
     "GradientAccumulator",
+    "Variable",
     "anomaly_mode",
     "apply_function",
     "backward",
     "detect_anomaly",
+    "enable_grad",
     "forward_ad",
     "function",
     "functional",
@@ -28,9 +32,12 @@ __all__ = [
     "gradcheck",
     "gradgradcheck",
     "graph",
+    "inference_mode",
     "is_anomaly_enabled",
+    "no_grad",
     "profiler",
     "set_detect_anomaly",
+    "set_grad_enabled",
 ]
 
 

@@ -220,14 +220,14 @@ def _applied(
         modes.grad = grad
     outs = raw if isinstance(raw, tuple) else (raw,)
     fixed = {id(t) for t in ctx.non_differentiable}
-    ctx.constant = frozenset(i for i, o in enumerate(outs) if id(o) in fixed)
+    ctx._constant_outputs = frozenset(i for i, o in enumerate(outs) if id(o) in fixed)
     results = _with_history(node, ctx, inputs, outs, separate)
     if node is not None:
         if modes.on_record is not None:
             modes.on_record(node, inputs, raw)
         ctx._save(node)
     if not below:
-        ctx.forget()
+        ctx._forget()
     return tuple(results) if isinstance(raw, tuple) else results[0], ctx
 
 
@@ -253,7 +253,7 @@ def _with_history(
         is_input, modified = id(out) in inputs, id(out) in dirty
         if modified:
             count_change(out, node.function.__name__ if node is not None else "a Function")
-        if node is None or nr in ctx.constant or out._data.dtype.kind not in "fc":
+        if node is None or nr in ctx._constant_outputs or out._data.dtype.kind not in "fc":
             out = _without_history(out, is_input, modified)
         elif modified:
             differentiable += 1

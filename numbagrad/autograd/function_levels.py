@@ -97,7 +97,9 @@ class Custom:
                 return tuple(map(lifted, x))
             return known.get(id(x), level._held(x)) if isinstance(x, Tensor) else x
 
-        own = {"needs_input_grad", "constant", "_saved", "_node", "_given"}
+        own = {
+            "needs_input_grad", "_constant_outputs", "_saved_values", "_tape_node", "_given_values",
+        }  # fmt: skip
         ctx.__dict__.update(
             {name: lifted(x) for name, x in below.__dict__.items() if name not in own}
         )
@@ -105,7 +107,7 @@ class Custom:
     def forget(self) -> None:
         """Let go of what forward has handed over below: an output may refer to it."""
         if self.lower is not None:
-            self.lower[0].forget()
+            self.lower[0]._forget()
             self.lower = None
 
     def _outputs(self, raw: Any, leaves: list[Any]) -> list[Any]:
@@ -136,7 +138,7 @@ class Custom:
                 _zeros(x) if t is None and _differentiable(x) else t
                 for x, t in zip(primals, tangents, strict=True)
             ]
-        with ctx.saving(ctx.saved_for_forward or None):
+        with ctx._saving(ctx.saved_for_forward or None):
             found = self.function.jvp(ctx, *unflatten(self.structure, tangents))
         return self._checked_tangents(found, outs, ctx)
 
@@ -147,6 +149,7 @@ class Custom:
                 f"Function's jvp returned an invalid number of forward gradients (expected "
                 f"{len(outs)} but got {len(found)}): {self.name}"
             )
+        constant = ctx._constant_outputs
         for i, (t, out) in enumerate(zip(found, outs, strict=True)):
             if t is None:
                 continue
@@ -155,7 +158,7 @@ class Custom:
                     f"expected Variable or None (got {type(t).__name__}) for grad output {i} of "
                     f"the jvp of {self.name}"
                 )
-            if not isinstance(out, Tensor) or not _differentiable(out) or i in ctx.constant:
+            if not isinstance(out, Tensor) or not _differentiable(out) or i in constant:
                 raise RuntimeError(
                     f"Function's jvp returned a gradient at position {i}, but the corresponding "
                     "forward output is not a differentiable Tensor. You should return None at "
@@ -269,29 +272,29 @@ def vmapped(function: Any, base: Any, level: Batch, dims: Dims) -> Any:
                 ]
                 return [t for t, _ in pairs], [d for _, d in pairs]
 
-            ctx.to_save, own.saved_dims = kept(own.to_save)
-            ctx.saved_for_forward, own.forward_dims = kept(own.saved_for_forward)
+            ctx.to_save, ctx.saved_dims = kept(own.to_save)
+            ctx.saved_for_forward, ctx.forward_dims = kept(own.saved_for_forward)
             ctx.non_differentiable = tuple(known[id(t)][0] for t in own.non_differentiable)
-            own.shapes = [tuple(a.shape) if isinstance(a, Tensor) else None for a in args]
-        own.forget()
+            ctx.shapes = [tuple(a.shape) if isinstance(a, Tensor) else None for a in args]
+        own._forget()
         ctx.materialize_grads = own.materialize_grads
         ctx.own = own
 
     def backward(ctx: Any, *grads: Any) -> Any:
         own = ctx.own
         with Batch(size, randomness) as batch:
-            saved = stands(batch, ctx.saved_tensors, own.saved_dims)
-            with own.saving(tuple(saved)):
+            saved = stands(batch, ctx.saved_tensors, ctx.saved_dims)
+            with own._saving(tuple(saved)):
                 found = function.gradient_rule()(own, *[_stand(batch, g, 0) for g in grads])
             found = found if isinstance(found, tuple) else (found,)
-            kept = [_pulled(batch, *each) for each in zip(found, dims, own.shapes)]
+            kept = [_pulled(batch, *each) for each in zip(found, dims, ctx.shapes)]
         return (*kept, *found[len(kept) :])
 
     def jvp(ctx: Any, *tangents: Any) -> Any:
         own = ctx.own
         with Batch(size, randomness) as batch:
-            saved = stands(batch, ctx.saved_tensors, own.forward_dims)
-            with own.saving(tuple(saved)):
+            saved = stands(batch, ctx.saved_tensors, ctx.forward_dims)
+            with own._saving(tuple(saved)):
                 found = function.jvp(own, *stands(batch, tangents, dims))
             return tree_map(lambda x: _outside(batch, x), found)
 

@@ -71,10 +71,10 @@ class FunctionCtx:
         self.dirty_tensors: tuple[Any, ...] = ()
         self.non_differentiable: tuple[Any, ...] = ()
         self.materialize_grads = True
-        self._saved: list[_Saved | Packed | None] | None = []
-        self.constant: frozenset[int] = frozenset()
-        self._node: Callable[[], Node | None] = lambda: None
-        self._given: tuple[Any, ...] | None = None
+        self._saved_values: list[_Saved | Packed | None] | None = []
+        self._constant_outputs: frozenset[int] = frozenset()
+        self._tape_node: Callable[[], Node | None] = lambda: None
+        self._given_values: tuple[Any, ...] | None = None
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keep tensors (or None) for the backward pass: :attr:`saved_tensors`.
@@ -108,23 +108,23 @@ class FunctionCtx:
             GraphFreedError: the backward pass has freed them.
             RuntimeError: one was changed in place since.
         """
-        if self._given is not None:
-            return self._given
-        node = self._node()
-        if self._saved is None:
+        if self._given_values is not None:
+            return self._given_values
+        node = self._tape_node()
+        if self._saved_values is None:
             raise freed_error("a custom Function" if node is None else node.name())
-        return tuple(None if s is None else s.tensor(node) for s in self._saved)
+        return tuple(None if s is None else s.tensor(node) for s in self._saved_values)
 
     @contextmanager
-    def saving(self, tensors: tuple[Any, ...] | None) -> Iterator[None]:
+    def _saving(self, tensors: tuple[Any, ...] | None) -> Iterator[None]:
         """Inside, these are the :attr:`saved_tensors`."""
-        self._given = tensors
+        self._given_values = tensors
         try:
             yield
         finally:
-            self._given = None
+            self._given_values = None
 
-    def forget(self) -> None:
+    def _forget(self) -> None:
         """Drop what `forward` has handed over: only what is saved stays."""
         self.to_save = self.saved_for_forward = ()
         self.dirty_tensors = self.non_differentiable = ()
@@ -147,7 +147,7 @@ class FunctionCtx:
                 saved.append(Packed(modes.saved_hooks[-1], t, edge, own))
             else:
                 saved.append(_Saved(t, node))
-        self._saved = saved
+        self._saved_values = saved
 
 
 class FunctionNode(Node):
@@ -171,7 +171,7 @@ class FunctionNode(Node):
         ]
         self.out_metas = []
         self._metadata: dict[Any, Any] = {}
-        ctx._node = weakref.ref(self)
+        ctx._tape_node = weakref.ref(self)
 
     def __getattr__(self, name: str) -> Any:
         if name == "ctx":  # not set yet
@@ -183,7 +183,7 @@ class FunctionNode(Node):
         return self._metadata
 
     def release(self) -> None:
-        self.ctx._saved = None
+        self.ctx._saved_values = None
 
     def apply(self, grads: list[Tensor | None], mask: int) -> tuple[Tensor | None, ...]:
         function = self.function

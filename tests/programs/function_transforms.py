@@ -515,3 +515,45 @@ def function_with_several_dual_outputs(lib):
         d = fa.make_dual(x, v)
         outs = [fa.unpack_dual(o) for o in Split.apply(d, x)]
     return [[p, t] for p, t in outs], log
+
+
+@program
+def function_with_attributes_of_any_name(lib):
+    names = (
+        "constant", "shapes", "shape", "own", "saved", "saving", "forget", "dims", "saved_dims",
+        "node", "given", "function", "inputs", "outputs", "x", "lower", "order", "edges", "hooks",
+    )  # fmt: skip
+
+    class Scale(lib.autograd.Function):
+        generate_vmap_rule = True
+
+        @staticmethod
+        def forward(x, constant):
+            return x * constant
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            ctx.save_for_backward(inputs[0])
+            ctx.save_for_forward(inputs[0])
+            for i, name in enumerate(names):
+                setattr(ctx, name, inputs[1] + i)
+
+        @staticmethod
+        def backward(ctx, g):
+            log.append([getattr(ctx, name) for name in names])
+            return g * ctx.constant, None
+
+        @staticmethod
+        def jvp(ctx, t, _):
+            log.append([getattr(ctx, name) for name in names])
+            return t * ctx.constant
+
+    log = []
+    x, v = pair(lib)
+    w = leaf(lib, 1.0, 2.0)
+    Scale.apply(w, 3).sum().backward()
+    return [
+        w.grad, lib.func.jvp(lambda x: Scale.apply(x, 5), (x,), (v,)),
+        lib.vmap(lib.func.grad(lambda x: Scale.apply(x, 7)))(x),
+        lib.func.jvp(lib.vmap(lambda x: Scale.apply(x, 9)), (x,), (v,)), log,
+    ]  # fmt: skip

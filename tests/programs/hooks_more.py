@@ -579,3 +579,29 @@ def module_backward_hooks_and_in_place(lib):
     x = leaf(lib, 0.5)
     y = layer(x)
     return outcome(lambda: y.add_(1))
+
+
+@program
+def saved_tensors_of_a_node(lib):
+    x, w = leaf(lib, 1.0, 2.0), lib.tensor([3.0, 4.0])
+    y = x.exp()
+    z = x * w
+    s = (x * 2).sin()
+    found = [
+        y.grad_fn._saved_result, y.grad_fn._saved_result is y,
+        z.grad_fn._saved_other, hasattr(z.grad_fn, "_saved_nothing"),
+        s.grad_fn._saved_self, s.grad_fn._saved_self.grad_fn is s.grad_fn.next_functions[0][0],
+        x.sin().grad_fn._saved_self is x,
+    ]  # fmt: skip
+    y.sum().backward()
+    return found, outcome(lambda: y.grad_fn._saved_result)
+
+
+@program
+def variables(lib):
+    V = lib.autograd.Variable
+    t = lib.ones(2)
+    v, w = V(t, requires_grad=True), V(t)
+    t.add_(1)
+    (v * w).sum().backward()
+    return v, w, v.grad, isinstance(t, V), isinstance(3, V), type(v) is type(t)
