@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import numbagrad as ng
-from numbagrad.autograd import GradcheckError, gradcheck, gradgradcheck
+from numbagrad.autograd import Function, GradcheckError, gradcheck, gradgradcheck
 from numbagrad.ops.registry import REGISTRY, elementwise
 
 
@@ -91,6 +91,122 @@ def test_nondeterministic_backward_is_found():
     with pytest.raises(GradcheckError, match="not reentrant"):
         gradcheck(Noise(), double(2))
     assert gradcheck(Noise(), double(2), nondet_tol=1e-3)
+
+
+@pytest.mark.parametrize("fast_mode", [False, True])
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
+def test_forward_mode(fast_mode, dtype):
+    x, y = double(2, 3, dtype=dtype), double(3, dtype=dtype, seed=1)
+    options = {"check_forward_ad": True, "check_batched_forward_grad": True, "fast_mode": fast_mode}
+    for fn in (lambda x, y: x * y, lambda x, y: (x / y, x.sum()), lambda x, y: (x @ y).abs()):
+        assert gradcheck(fn, (x, y), **options)
+        assert gradgradcheck(fn, (x, y), check_fwd_over_rev=True, fast_mode=fast_mode)
+
+
+class Planted(Function):
+    """x * x, with a fault in the rule that is named."""
+
+    fault = ""
+
+    @staticmethod
+    def forward(x):
+        return x * x, x * 3
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+        ctx.set_materialize_grads(Planted.fault not in ("undefined", "constant"))
+
+    @staticmethod
+    def backward(ctx, g, h):  # type: ignore[override]
+        (x,) = ctx.saved_tensors
+        if Planted.fault == "undefined":
+            return g * 2 * x + h * 3
+        if Planted.fault == "constant" and (g is None or h is None):
+            return x
+        total = 0 if g is None else g * 2 * x
+        total = total if h is None else total + h * 3
+        return total + 1 if Planted.fault == "offset" else total
+
+    @staticmethod
+    def jvp(ctx, t):
+        (x,) = ctx.saved_tensors
+        if Planted.fault == "jvp":
+            return t * x, t * 3
+        return t * 2 * x, (t * 3 + 1 if Planted.fault == "offset of jvp" else t * 3)
+
+
+FAULTS = {
+    "": "",
+    "undefined": "handle undefined output grads",
+    "constant": "undefined or zero",
+    "offset": "undefined or zero",
+    "jvp": "forward mode mismatch for output 0",
+    "offset of jvp": "forward mode mismatch for output 1",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_planted_errors_of_a_function(fault, monkeypatch):
+    monkeypatch.setattr(Planted, "fault", fault)
+    options = {"check_forward_ad": True}
+    if not fault:
+        assert gradcheck(Planted.apply, double(3), **options)
+        return
+    with pytest.raises(GradcheckError, match=FAULTS[fault]):
+        gradcheck(Planted.apply, double(3), **options)
+    assert not gradcheck(Planted.apply, double(3), raise_exception=False, **options)
+    if "jvp" in fault:
+        assert gradcheck(Planted.apply, double(3))
+    elif fault == "offset":
+        with pytest.raises(GradcheckError, match="Jacobian mismatch"):
+            gradcheck(Planted.apply, double(3), check_undefined_grad=False)
+
+
+def test_planted_error_under_vmap_is_found():
+    class Rows(Function):
+        @staticmethod
+        def forward(x):
+            return x * 2
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            pass
+
+        @staticmethod
+        def backward(ctx, g):  # type: ignore[override]
+            return Twice.apply(g)
+
+    class Twice(Function):
+        @staticmethod
+        def forward(x):
+            return x * 2
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            pass
+
+        @staticmethod
+        def vmap(info, in_dims, x):
+            return x * 3, in_dims[0]
+
+    assert gradcheck(Rows.apply, double(2))
+    with pytest.raises(GradcheckError, match="batched gradients"):
+        gradcheck(Rows.apply, double(2), check_batched_grad=True)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"check_backward_ad": False},
+        {"check_backward_ad": False, "check_forward_ad": True, "check_batched_grad": True},
+        {"check_batched_forward_grad": True},
+    ],
+)
+def test_options_that_contradict(options):
+    with pytest.raises(ValueError, match="check_"):
+        gradcheck(ng.sin, double(2), **options)
 
 
 def test_bad_arguments():

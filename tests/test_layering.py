@@ -48,6 +48,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "numba_functions",
         "autograd.forward_ad",
         "autograd.functional",
+        "autograd.gradcheck_forward",
     ),
     ("nn", "optim", "amp", "serialization", "utils", "serve", "cuda"),
     ("",),  # the package itself

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -51,40 +52,57 @@ def gradcheck(
         atol, rtol: ``|analytical - numerical| <= atol + rtol * |numerical|`` must hold.
         raise_exception: raise if it does not, rather than return False.
         nondet_tol: how much two runs of the same backward pass may differ.
-        check_undefined_grad: also differentiate with cotangents of zeros, which must give zeros.
+        check_undefined_grad: also differentiate each output alone, with a cotangent of zeros: the
+            other outputs of a custom function then have none, and the gradients must be zeros.
         check_grad_dtypes: gradients must have the dtype of their inputs.
         check_batched_grad: also check ``autograd.grad(is_grads_batched=True)``.
+        check_backward_ad, check_forward_ad: which modes are compared.
+        check_batched_forward_grad: also check forward mode under `vmap`.
         fast_mode: compare one random projection of the Jacobian in place of each element.
-        check_batched_forward_grad, check_forward_ad, masked: for the signature's sake; forward
-            mode is checked by the transforms, sparse tensors do not exist here.
+        masked: for the signature's sake: sparse tensors do not exist here.
 
     Returns:
         True if all gradients agree.
 
     Raises:
         GradcheckError: they do not.
-        ValueError: no input requires grad, or nothing differentiable is returned.
+        ValueError: no input requires grad, nothing differentiable is returned, or the options
+            contradict each other.
 
     >>> import numbagrad as ng
     >>> x = ng.tensor([0.5, 2.0], dtype=ng.float64, requires_grad=True)
     >>> ng.autograd.gradcheck(lambda x: x.exp() * x, x)
     True
     """
-    if check_forward_ad or check_batched_forward_grad:
-        raise NotImplementedError("gradcheck of forward mode: use numbagrad.func.jvp")
+    if not (check_forward_ad or check_backward_ad):
+        raise ValueError("Expected either check_forward_ad=True or check_backward_ad=True")
+    if check_batched_grad and not check_backward_ad:
+        raise ValueError("Setting check_batched_grad=True requires check_backward_ad to be True")
+    if check_batched_forward_grad and not check_forward_ad:
+        raise ValueError(
+            "Setting check_batched_forward_grad=True requires check_forward_ad to be True"
+        )
     args = _tuple(inputs)
     check = _Check(func, args, eps, atol, rtol)
     try:
         if check_backward_ad:
             check.outputs_without_grad()
+            if check_undefined_grad:
+                check.undefined()
             check.projection() if fast_mode else check.jacobians()
             check.repeatable(nondet_tol)
-            if check_undefined_grad:
-                check.zeros()
+            check.zeros()
             if check_grad_dtypes:
                 check.dtypes()
             if check_batched_grad:
                 check.batched()
+        if check_forward_ad:  # loaded when first used: it stands on the transforms
+            forward = import_module(f"{__package__}.gradcheck_forward")
+            forward.forward(check, fast_mode)
+            if check_undefined_grad:
+                forward.zeros(check)
+            if check_batched_forward_grad:
+                forward.batched(check)
     except GradcheckError:
         if raise_exception:
             raise
@@ -121,7 +139,7 @@ def gradgradcheck(
         outputs = [o for o in _tuple(func(*args)) if _differentiable(o)]
         rng = np.random.default_rng(0)
         cotangents = tuple(
-            wrap(_random(rng, o._data, gen_non_contig_grad_outputs), True) for o in outputs
+            wrap(random_like(rng, o._data, gen_non_contig_grad_outputs), True) for o in outputs
         )
     else:
         cotangents = _tuple(grad_outputs)
@@ -179,6 +197,10 @@ class _Check:
         if not self.outputs:
             raise ValueError("gradcheck expects func to return tensors, it returned none")
 
+    @staticmethod
+    def tuple_of(x: Any) -> tuple[Any, ...]:
+        return _tuple(x)
+
     def call(self) -> tuple[Any, ...]:
         return tuple(o for o in _tuple(self.func(*self.args)) if isinstance(o, Tensor))
 
@@ -223,8 +245,8 @@ class _Check:
         for index in np.ndindex(x._data.shape):
             for direction in directions:
                 for row, d in zip(rows, self.differences(x._data, (*index, ...), direction)):
-                    row.append(_parts(d))
-        sizes = [_parts(o._data).size for o in self.outputs]
+                    row.append(parts(d))
+        sizes = [parts(o._data).size for o in self.outputs]
         return [np.array(r).reshape(len(r), n) for r, n in zip(rows, sizes, strict=True)]
 
     def outputs_without_grad(self) -> None:
@@ -262,20 +284,20 @@ class _Check:
                 cotangent = np.zeros_like(out)
                 cotangent[index] = part
                 for column, g in zip(columns, self.vjp(k, cotangent), strict=True):
-                    column.append(_parts(g))
-        sizes = [_parts(x._data).size for x in self.inputs]
+                    column.append(parts(g))
+        sizes = [parts(x._data).size for x in self.inputs]
         return [np.array(c).reshape(len(c), n).T for c, n in zip(columns, sizes, strict=True)]
 
     def projection(self) -> None:
         rng = np.random.default_rng(0)
         for n, (i, x) in enumerate(zip(self.positions, self.inputs, strict=True)):
-            direction = _random(rng, x._data)
+            direction = random_like(rng, x._data)
             numerical = self.differences(x._data, ..., direction)
             for k in self.differentiable():
-                cotangent = _random(rng, self.outputs[k]._data)
+                cotangent = random_like(rng, self.outputs[k]._data)
                 g = self.vjp(k, cotangent)[n]
-                ours = np.dot(_parts(g), _parts(direction))
-                expected = np.dot(_parts(cotangent), _parts(numerical[k]))
+                ours = np.dot(parts(g), parts(direction))
+                expected = np.dot(parts(cotangent), parts(numerical[k]))
                 if not self.close(ours, expected):
                     raise GradcheckError(
                         f"Jacobian mismatch for output {k} with respect to input {i}, in fast "
@@ -301,6 +323,24 @@ class _Check:
                 if np.any(g != 0) and np.isfinite(g).all():
                     raise GradcheckError(f"backward not multiplied by grad_output: input {i}")
 
+    def undefined(self) -> None:
+        """A custom function gets None for outputs that no gradient reaches."""
+        outs = [self.outputs[k] for k in self.differentiable()]
+        for o in outs if len(outs) > 1 else ():
+            zeros = [wrap(np.zeros_like(o._data))]
+            try:
+                found = grad([o], self.inputs, zeros, retain_graph=True, allow_unused=True)
+            except (RuntimeError, TypeError) as error:
+                raise GradcheckError(
+                    "Expected backward function to handle undefined output grads: with "
+                    f"set_materialize_grads(False) it gets None for some of them ({error})"
+                ) from error
+            if any(g is not None and np.any(g._data) for g in found):
+                raise GradcheckError(
+                    "Expected all input grads to be undefined or zero when all output grads are "
+                    "undefined or zero"
+                )
+
     def dtypes(self) -> None:
         for k in self.differentiable():
             for i, x, g in zip(
@@ -314,7 +354,7 @@ class _Check:
     def batched(self) -> None:
         rng = np.random.default_rng(0)
         for k in self.differentiable():
-            rows = np.stack([_random(rng, self.outputs[k]._data) for _ in range(2)])
+            rows = np.stack([random_like(rng, self.outputs[k]._data) for _ in range(2)])
             found = grad(
                 [self.outputs[k]], self.inputs, [wrap(rows)], retain_graph=True, allow_unused=True,
                 is_grads_batched=True,
@@ -336,13 +376,13 @@ def _differentiable(x: Any) -> bool:
     return isinstance(x, Tensor) and x.requires_grad
 
 
-def _parts(x: Array) -> Array:
+def parts(x: Array) -> Array:
     """All elements as one real vector, complex ones as two."""
     flat = np.ascontiguousarray(x).reshape(-1)
     return flat.view(real_of(x.dtype)) if x.dtype.kind == "c" else flat
 
 
-def _random(rng: np.random.Generator, like: Array, strided: bool = False) -> Array:
+def random_like(rng: np.random.Generator, like: Array, strided: bool = False) -> Array:
     shape = (*like.shape, 2) if strided else like.shape
     values = rng.standard_normal(shape)
     if like.dtype.kind == "c":
