@@ -7,7 +7,8 @@ from typing import Any
 
 from .ops import composite as C
 from .ops import elementwise as E
-from .ops.export import EXPORTS, accepts_out, check_tensor
+from .ops import math as M
+from .ops.export import EXPORTS, accepts_out, check_tensor, operands
 from .tensor import Tensor
 
 _SAME = (
@@ -66,16 +67,9 @@ def entr(input: Tensor) -> Tensor:
 @accepts_out
 def xlog1py(input: Any, other: Any) -> Tensor:
     """input * log1p(other), and 0 where input is 0 (NaN where other is NaN)."""
-    if not isinstance(other, Tensor):
-        check_tensor("xlog1py", input)
-    x = input if isinstance(input, Tensor) else E.fill(E.to_floating(other), input)
-    y = other if isinstance(other, Tensor) else E.fill(E.to_floating(x), other)
-    zero = E.logical_and(E.eq(x, 0), E.logical_not(E.isnan(y)))
-    safe = E.where(zero, E.fill(y, 1), y)
-    return E.where(zero, 0, x * E.log1p(safe))
+    return M.xlog1py(*operands("xlog1py", input, other))
 
 
-@accepts_out
 def ndtr(input: Tensor) -> Tensor:
     """The cumulative distribution function of the standard normal."""
     return E.erfc(check_tensor("ndtr", input) * -math.sqrt(0.5)) * 0.5

@@ -27,6 +27,16 @@ def by_element(fn: Callable[[float], float]) -> Callable[[Any], Any]:
     return apply
 
 
+def xlogy(x: Array, y: Array) -> Array:
+    """x log(y), 0 where x is 0 and y is a number."""
+    return np.where((x == 0) & ~np.isnan(y), np.zeros((), np.result_type(x, y)), x * np.log(y))
+
+
+def xlog1py(x: Array, y: Array) -> Array:
+    """x log1p(y), 0 where x is 0 and y is a number."""
+    return np.where((x == 0) & ~np.isnan(y), np.zeros((), np.result_type(x, y)), x * np.log1p(y))
+
+
 erf = by_element(math.erf)
 erfc = by_element(math.erfc)
 

@@ -133,24 +133,43 @@ pow = elementwise(
 maximum = elementwise(
     "maximum", "maximum(x, y)", np.maximum, inputs=_XY, kinds="biuf",
     grad=(
-        lambda g, x, y: where(x > y, g, where(eq(x, y), g * 0.5, fill(g, 0))),
-        lambda g, x, y: where(y > x, g, where(eq(x, y), g * 0.5, fill(g, 0))),
+        lambda g, x, y: where(x < y, fill(g, 0), where(eq(x, y), g * 0.5, g)),
+        lambda g, x, y: where(y < x, fill(g, 0), where(eq(x, y), g * 0.5, g)),
     ),
-    doc="The larger of x and y; NaN if either is. A tie shares the gradient.",
+    doc="The larger of x and y; NaN if either is. A tie shares the gradient, at NaN both get it.",
     public=("maximum",),
 )  # fmt: skip
 minimum = elementwise(
     "minimum", "minimum(x, y)", np.minimum, inputs=_XY, kinds="biuf",
     grad=(
-        lambda g, x, y: where(x < y, g, where(eq(x, y), g * 0.5, fill(g, 0))),
-        lambda g, x, y: where(y < x, g, where(eq(x, y), g * 0.5, fill(g, 0))),
+        lambda g, x, y: where(x > y, fill(g, 0), where(eq(x, y), g * 0.5, g)),
+        lambda g, x, y: where(y > x, fill(g, 0), where(eq(x, y), g * 0.5, g)),
     ),
     doc="The smaller of x and y; NaN if either is. A tie shares the gradient.",
     public=("minimum",),
 )  # fmt: skip
+#: At or above the bound the gradient passes, below it is the bound's; at NaN there is none.
+at_least = elementwise(
+    "at_least", "maximum(x, y)", np.maximum, inputs=_XY, kinds="biuf",
+    grad=(lambda g, x, y: where(x >= y, g, 0.0), lambda g, x, y: where(x < y, g, 0.0)),
+    doc="x, but not below y; NaN if either is.",
+)  # fmt: skip
+at_most = elementwise(
+    "at_most", "minimum(x, y)", np.minimum, inputs=_XY, kinds="biuf",
+    grad=(lambda g, x, y: where(x <= y, g, 0.0), lambda g, x, y: where(x > y, g, 0.0)),
+    doc="x, but not above y; NaN if either is.",
+)  # fmt: skip
+
+
+def _radius(x: Any, y: Any) -> Any:
+    """The square of the distance from 0, where 1 stands for 0: the angle there has no slope."""
+    r = x * x + y * y
+    return where(eq(r, 0), fill(r, 1), r)
+
+
 atan2 = elementwise(
     "atan2", "atan2(x, y)", np.arctan2, inputs=_XY, dtype=FLOATING, kinds="biuf",
-    grad=(lambda g, x, y: g * (y / (x * x + y * y)), lambda g, x, y: g * (-x / (x * x + y * y))),
+    grad=(lambda g, x, y: g * (y / _radius(x, y)), lambda g, x, y: g * (-x / _radius(x, y))),
     doc="The angle of the point (y, x), in radians in [-pi, pi].", domain=((0.5, 3), (0.5, 3)),
     public=("atan2", "arctan2"),
 )  # fmt: skip

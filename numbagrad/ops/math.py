@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
+from ..eager import FLOATING
+from ..kernels import reference as ref
 from ..tensor import Tensor, wrap
 from . import elementwise as E
 from . import view as V
@@ -90,7 +92,7 @@ def pow(input: Any, exponent: Any) -> Tensor:
     if not isinstance(exponent, Tensor):
         check_tensor("pow", input)
         exponent = operand("pow", exponent)
-        if isinstance(exponent, int) and exponent < 0 and input._data.dtype.kind in "iu":
+        if isinstance(exponent, int) and exponent < 0 and input._data.dtype.kind in "biu":
             raise RuntimeError("Integers to negative integer powers are not allowed.")
         if exponent == 2 and not isinstance(exponent, complex):
             if input._data.dtype.kind in "biu" and isinstance(exponent, float):
@@ -169,25 +171,22 @@ def frac(input: Tensor) -> Tensor:
 def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """Limited to [min, max]; either may be None, a number or a tensor.
 
-    Inside and at the bounds the gradient passes, outside it is 0. NaN stays NaN.
+    Inside and at the bounds the gradient passes, outside it is 0. NaN stays NaN, without gradient.
     """
     x = check_tensor("clamp", input)
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     if min is not None:
-        x = _bounded(x, operand("clamp", min), E.lt)
+        x = _bounded(E.at_least, x, operand("clamp", min))
     if max is not None:
-        x = _bounded(x, operand("clamp", max), E.gt)
+        x = _bounded(E.at_most, x, operand("clamp", max))
     return x
 
 
-def _bounded(x: Tensor, bound: Any, beyond: Any) -> Tensor:
-    if isinstance(bound, Tensor):
-        # A bound that is NaN makes the result NaN.
-        return E.where(E.logical_or(beyond(x, bound), E.isnan(bound)), bound, x)
+def _bounded(op: Any, x: Tensor, bound: Any) -> Tensor:
     if isinstance(bound, float) and x._data.dtype.kind in "biu":
         x = E.to_dtype(x, dtypes.get_default_dtype().np)
-    return E.where(beyond(x, bound), bound, x)
+    return op(x, bound)
 
 
 @public(inplace=True, out=True)
@@ -292,19 +291,37 @@ def hypot(input: Tensor, other: Tensor) -> Tensor:
     """sqrt(input**2 + other**2) without overflow."""
     big = E.maximum(E.abs(input), E.abs(other)).detach()
     scale = E.where(E.logical_and(big > 0, E.isfinite(big)), big, E.fill(big, 1))
-    return E.sqrt(E.square(input / scale) + E.square(other / scale)) * scale
+    r = E.sqrt(E.square(input / scale) + E.square(other / scale)) * scale
+    infinite = E.logical_or(E.isinf(input), E.isinf(other))  # also beside NaN
+    return E.where(infinite, E.fill(r, math.inf), r)
 
 
-@public(inplace=True, out=True)
-def xlogy(input: Any, other: Any) -> Tensor:
-    """input * log(other), and 0 where input is 0 (NaN where other is NaN)."""
-    if not isinstance(other, Tensor):
-        check_tensor("xlogy", input)
-    x = input if isinstance(input, Tensor) else E.fill(other, input)
-    y = other if isinstance(other, Tensor) else E.fill(E.mul(input, 1.0), other)
-    zero = E.logical_and(E.eq(x, 0), E.logical_not(E.isnan(y)))
-    safe = E.where(zero, E.fill(y, 1), y)
-    return E.where(zero, 0, x * E.log(safe))
+def _xlogy_slope(g: Any, x: Any, y: Any, log: Any, edge: float) -> Any:
+    """The slope in x: the logarithm, but 0 where that of 0 is not finite."""
+    if not isinstance(y, Tensor | np.ndarray):
+        y = E.fill(x, y)
+    return g * E.where(E.logical_and(E.eq(x, 0), y <= edge), 0.0, log(y))
+
+
+xlogy = E.elementwise(
+    "xlogy", "(y if y != y else 0.0) if x == 0 else x * log(y)", ref.xlogy,
+    inputs=("x", "y"), dtype=FLOATING, kinds="biuf",
+    grad=(
+        lambda g, x, y: _xlogy_slope(g, x, y, E.log, 0),
+        lambda g, x, y: g * (x / y),
+    ),
+    doc="x log(y), 0 where x is 0 (NaN where y is NaN).", domain=((-2, 2), (0.5, 3)),
+    public=("xlogy",),
+)  # fmt: skip
+xlog1py = E.elementwise(
+    "xlog1py", "(y if y != y else 0.0) if x == 0 else x * log1p(y)", ref.xlog1py,
+    inputs=("x", "y"), dtype=FLOATING, kinds="biuf",
+    grad=(
+        lambda g, x, y: _xlogy_slope(g, x, y, E.log1p, -1),
+        lambda g, x, y: g * (x / (y + 1)),
+    ),
+    doc="x log1p(y), 0 where x is 0 (NaN where y is NaN).", domain=((-2, 2), (0.5, 3)),
+)  # fmt: skip
 
 
 @public(inplace=True, out=True)
@@ -312,7 +329,7 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
     """log(x / (1 - x)), with x limited to [eps, 1 - eps] if eps is given."""
     x = E.to_floating(input)
     x = x if eps is None else clamp(x, eps, 1 - eps)
-    return E.log(x / (1 - x))
+    return E.log(x) - E.log1p(-x)
 
 
 @public(inplace=True, out=True)

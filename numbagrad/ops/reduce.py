@@ -213,13 +213,19 @@ def aminmax(input: Tensor, *, dim: Any = None, keepdim: bool = False) -> Any:
 @public(out=True)
 def argmax(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """The index of the maximum along a dimension, or in the flattened tensor; int64."""
-    return _arg("argmax", R.argmax, input, dim, keepdim)
+    return _arg("argmax", R.argmax, _ordered("argmax", input), dim, keepdim)
 
 
 @public(out=True)
 def argmin(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """The index of the minimum along a dimension, or in the flattened tensor; int64."""
-    return _arg("argmin", R.argmin, input, dim, keepdim)
+    return _arg("argmin", R.argmin, _ordered("argmin", input), dim, keepdim)
+
+
+def _ordered(name: str, x: Tensor) -> Tensor:
+    if check_tensor(name, x)._data.dtype.kind == "b":
+        raise RuntimeError(f'"{name}" not implemented for {x.dtype}; convert it with .int()')
+    return x
 
 
 def _truth(x: Tensor, r: Tensor) -> Tensor:

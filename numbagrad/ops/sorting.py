@@ -95,9 +95,11 @@ def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> A
 
 def _median(kind: Any, input: Tensor, dim: int | None, keepdim: bool, skip_nan: bool) -> Any:
     x = check_tensor(kind.__name__, input)
+    if x._data.dtype.kind in "bc":
+        raise NotImplementedError(f'"{kind.__name__}" not implemented for {x.dtype}')
     if dim is None:
         if x.numel() == 0:
-            return E.number_like(x, np.nan)
+            return E.add(sum_(x, dim=tuple(range(x.ndim)), keepdim=False), np.nan)
         flat = V.reshape(x, (x.numel(),))
         return _median(kind, flat, 0, False, skip_nan)[0]
     d = wrap_dim(dim, x.ndim)

@@ -53,6 +53,7 @@ ADAPTED: dict[str, Callable[..., Any]] = {
     "nn.functional.embedding": lambda weight, index, **options: ng.nn.functional.embedding(
         index, weight, **options
     ),
+    "zero_": lambda x: ng.clone(x).zero_(),
     "linalg.pinv.singular": lambda a, b: ng.linalg.pinv(a @ b.mT),
     "linalg.lstsq.grad_oriented": lambda a, b, driver: ng.linalg.lstsq(a, b, driver=driver)[:2],
 }
@@ -122,6 +123,12 @@ GAPS = (
         "nn.functional.embedding",
         "no sparse gradients, none scaled by frequency",
         when=lambda d, s: bool({"sparse", "scale_grad_by_freq"} & s.kwargs.keys()),
+    ),
+    Gap("as_strided_scatter", "PyTorch's gradient goes to what was overwritten"),
+    Gap(
+        "as_strided",
+        "a converted sample has no storage beyond its elements",
+        when=lambda d, s: s.input.untyped_storage().nbytes() > s.input.numel() * s.input.itemsize,
     ),
     # Not there yet.
     Gap("einsum", "PyTorch widens integers that it sums over", when=lambda d, s: d is torch.uint8),

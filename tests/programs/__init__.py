@@ -34,6 +34,8 @@ MODULES = (
     "outs",
     "inference",
     "threads",
+    "edges",
+    "checks",
 )
 EXPECTED = Path(__file__).with_name("expected.json")
 ANSWERS = (RuntimeError, TypeError, ValueError, IndexError, AssertionError)
@@ -51,6 +53,12 @@ def programs(*modules: str) -> dict[str, Program]:
     """The programs of these modules by name."""
     names = {import_module(f"{__name__}.{m}").__name__ for m in modules}
     return {name: fn for name, fn in _programs.items() if fn.__module__ in names}
+
+
+def theme(name: str) -> str:
+    """What a program is about: its module, and the table in that of `edges`."""
+    module = _programs[name].__module__.rpartition(".")[2].replace("_", " ")
+    return f"{module}: {name.split('_')[1]}" if module == "edges" else module
 
 
 def expected() -> dict[str, Any]:

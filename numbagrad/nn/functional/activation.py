@@ -63,7 +63,8 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     x = check_tensor("hardsigmoid", input)
     if inplace:
         return in_place("hardsigmoid_", hardsigmoid, x)
-    return relu6(x + 3) / 6
+    inside = E.logical_and(E.gt(x, -3), E.lt(x, 3))
+    return E.where(inside, (x + 3) / 6, (relu6(x + 3) / 6).detach())
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
@@ -71,9 +72,9 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     x = check_tensor("hardswish", input)
     if inplace:
         return in_place("hardswish_", hardswish, x)
-    middle = x * ((x + 3) / 6)
-    result = E.where(E.le(x, -3), 0.0, E.where(E.ge(x, 3), x, middle))
-    return result
+    inside = E.logical_and(E.gt(x, -3), E.lt(x, 3))
+    middle = E.where(inside, x, 0.0)
+    return E.where(inside, middle * ((middle + 3) / 6), E.where(E.le(x, -3), x * 0.0, x))
 
 
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
@@ -85,7 +86,8 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     if lambd < 0:
         raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd}.")
     x = check_tensor("softshrink", input)
-    below = E.where(E.lt(x, -lambd), x + lambd, x * 0.0)
+    within = E.where(E.le(E.abs(x), lambd), x * 0.0, x)  # NaN passes, with its gradient
+    below = E.where(E.lt(x, -lambd), x + lambd, within)
     return E.where(E.gt(x, lambd), x - lambd, below)
 
 
@@ -136,9 +138,9 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 
 def _elu(x: Tensor, alpha: float, scale: float, rate: float) -> Tensor:
     # exp(x) of a large x is infinite, and infinity times the 0 of `where` would be NaN.
-    positive = E.gt(x, 0)
-    low = E.expm1(E.where(positive, 0.0, x * rate if rate != 1 else x)) * (alpha * scale)
-    return E.where(positive, x * scale if scale != 1 else x, low)
+    curved = E.le(x, 0)
+    low = E.expm1(E.where(curved, x * rate if rate != 1 else x, 0.0)) * (alpha * scale)
+    return E.where(curved, low, x * scale if scale != 1 else x)
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
