@@ -110,6 +110,25 @@ def test_forward_over_reverse_is_reverse_over_reverse(name):
             close(a, b, 1e-6)
 
 
+@pytest.mark.parametrize("name", names(F64))
+def test_second_and_third_derivatives_are_slopes(name):
+    """Along a line through the sample; each order by one mode on top of the other."""
+    push = lambda f: lambda s: func.jvp(f, (s,), (ng.ones_like(s),))[1]  # noqa: E731
+    step = 1e-5
+    for fn, xs in differentiable_calls(REGISTRY[name], F64):
+        directions = [random_like(x, i) * 0.1 for i, x in enumerate(xs)]
+
+        def along(s, fn=fn, xs=xs, directions=directions):
+            outs = fn(*[x + s * d for x, d in zip(xs, directions, strict=True)])
+            return sum(((o * o).abs().sum() for o in outs), s * 0)
+
+        lower = along
+        for higher in (func.grad(along), push(func.grad(along)), func.grad(push(func.grad(along)))):
+            slope = (lower(t(step)) - lower(t(-step))) / (2 * step)
+            close(higher(t(0.0)), slope, 1e-4)
+            lower = higher
+
+
 def batched_calls(op, dtype):
     for args, params in samples(op, Make(dtype)):
         tensors = [i for i, a in enumerate(args) if isinstance(a, ng.Tensor)]
@@ -159,6 +178,43 @@ def test_vmap_is_a_loop(name):
             for j, m in enumerate(mapped):
                 assert m.dtype is rows[0][j].dtype
                 close(m, ng.stack([r[j] for r in rows]))
+
+
+@pytest.mark.parametrize("name", BATCHED)
+def test_vmap_over_every_dimension_and_twice(name):
+    op = REGISTRY[name]
+    dtype = F64 if "f" in op.kinds else C128 if "c" in op.kinds else ng.int64
+    for args, params, tensors in batched_calls(op, dtype):
+
+        def fn(i, j, x, y, args=args, params=params):
+            given = list(args)
+            given[i] = x
+            given[j] = y
+            out = op(*given, **params)
+            return out if isinstance(out, tuple) else (out,)
+
+        for i in tensors:
+            for dim in range(args[i].ndim + 1):
+                full = batch(args[i], 2, dim, i)
+                mapped = func.vmap(lambda x, i=i, fn=fn: fn(i, i, x, x), in_dims=dim)(full)
+                rows = [fn(i, i, r, r) for r in full.unbind(dim)]
+                for k, m in enumerate(mapped):
+                    close(m, ng.stack([r[k] for r in rows]))
+        first, last = tensors[0], tensors[-1]
+        xs = batch(args[first], 2, 0, 1)
+        ys = batch(args[last], 3, args[last].ndim, 2)
+        if first == last:
+            xs = ys = ng.stack([xs, xs, xs], -1)
+            twice = func.vmap(func.vmap(lambda x: fn(first, last, x, x), in_dims=-1))(xs)  # noqa: B023
+        else:
+            pair = lambda x, y: fn(first, last, x, y)  # noqa: B023, E731
+            twice = func.vmap(func.vmap(pair, (None, -1)), (0, None))(xs, ys)
+        for a in range(2):
+            for b in range(3):
+                x, y = (xs[a, ..., b],) * 2 if first == last else (xs[a], ys[..., b])
+                for m, one in zip(twice, fn(first, last, x, y), strict=True):
+                    close(m[a, b], one)
+        break
 
 
 def test_every_op_has_a_batching_rule():

@@ -136,6 +136,10 @@ def _from_pairs(g: Tensor) -> Tensor:
 
 
 def _complex_view(x: Any) -> Any:
+    if (
+        x.strides[-1] != x.itemsize
+    ):  # a batch that lies otherwise: the function has checked the rest
+        x = np.ascontiguousarray(x)
     return x.view(dtypes.of(x.dtype).to_complex().np)[..., 0]
 
 
