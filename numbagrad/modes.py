@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextvars
 import functools
 import inspect
+import os
 import threading
+import weakref
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Self, TypeVar, cast
@@ -23,6 +25,7 @@ class Modes:
     """What an op call must know besides its arguments."""
 
     __slots__ = (
+        "__weakref__",
         "anomaly",
         "backward",
         "batch",
@@ -34,11 +37,13 @@ class Modes:
         "profiler",
         "quietly",
         "saved_hooks",
+        "thread_id",
         "trace",
         "watches",
     )
 
     def __init__(self) -> None:
+        self.thread_id = threading.get_native_id()
         self.grad = True  # record on the tape
         self.inference = False  # make inference tensors
         self.forward = True  # tangents of dual tensors are carried along
@@ -61,13 +66,50 @@ class Modes:
         self.quietly: Callable[..., Any] = context.run
 
 
+_starting = threading.Lock()
+_all: weakref.WeakSet[Modes] = weakref.WeakSet()
+_welcome: list[Callable[[Modes], None]] = []
+
+
 class _Thread(threading.local):
     # One attribute, because each access to a thread-local costs four times a plain one.
     def __init__(self) -> None:
         self.modes = Modes()
+        with _starting:
+            _all.add(self.modes)
+            for each in _welcome:
+                each(self.modes)
+
+
+def for_all_threads(call: Callable[[Modes], None]) -> Callable[[], None]:
+    """Call `call` with the modes of each thread that uses this package, now and of later ones.
+
+    Returns:
+        What ends it for later ones.
+    """
+    with _starting:
+        _welcome.append(call)
+        for modes in list(_all):
+            call(modes)
+
+    def end() -> None:
+        with _starting:
+            _welcome.remove(call)
+
+    return end
 
 
 thread = _Thread()
+
+
+def _after_fork() -> None:
+    global _starting
+    _starting = threading.Lock()  # a thread that is not here any more may have held it
+    thread.modes.thread_id = threading.get_native_id()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def span(name: str) -> AbstractContextManager[Any]:

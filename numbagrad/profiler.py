@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 from .autograd import profiler as _profiler
-from .autograd.profiler import record_function
+from .autograd.profiler import _ExperimentalConfig, record_function
 from .autograd.profiler_trace import write_trace
 from .autograd.profiler_util import STEP, EventList
 
@@ -98,7 +98,8 @@ class profile:
         schedule: step number -> :class:`ProfilerAction`, see :func:`schedule`. Call :meth:`step`
             after each step then. Without one, all is recorded.
         on_trace_ready: called with this object when a cycle, or the block, has been recorded.
-        record_shapes, profile_memory, with_stack, with_flops, with_modules: as for
+        record_shapes, profile_memory, with_stack, with_flops, with_modules,
+        experimental_config: as for
             :class:`numbagrad.autograd.profiler.profile`.
         acc_events: keep the events of earlier cycles.
 
@@ -127,6 +128,7 @@ class profile:
         with_stack: bool = False,
         with_flops: bool = False,
         with_modules: bool = False,
+        experimental_config: _ExperimentalConfig | None = None,
         acc_events: bool = False,
     ) -> None:
         self.activities = supported_activities() if activities is None else set(activities)
@@ -141,6 +143,7 @@ class profile:
         self.with_stack = with_stack
         self.with_flops = with_flops
         self.with_modules = with_modules
+        self.experimental_config = experimental_config
         self.acc_events = acc_events
         self.step_num = 0
         self.profiler: _profiler.profile | None = None
@@ -209,7 +212,7 @@ class profile:
         self.profiler = _profiler.profile(
             record_shapes=self.record_shapes, with_flops=self.with_flops,
             profile_memory=self.profile_memory, with_stack=self.with_stack,
-            with_modules=self.with_modules,
+            with_modules=self.with_modules, experimental_config=self.experimental_config,
         )  # fmt: skip
         self.profiler.__enter__()
         self._recording = True

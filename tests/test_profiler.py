@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import multiprocessing
+import os
 import sys
 import threading
 
@@ -489,6 +491,69 @@ def test_threads_profile_themselves():
         assert names(found[name]).count(f"{name.title()}Backward0") == 20
         assert len({e.thread for e in events}) == 1
     assert found["sin"].function_events[0].thread != found["cos"].function_events[0].thread
+
+
+def test_all_threads(tmp_path):
+    """Those that ran before, those that begin later, and those that have ended."""
+    go, done = threading.Event(), threading.Event()
+
+    def early():
+        ng.ones(1).tan()
+        go.wait()
+        ng.ones(1).sin()
+        done.set()
+
+    def late():
+        with record_function("late"):
+            ng.ones(3, requires_grad=True).cos().sum().backward()
+
+    before = state()
+    first = threading.Thread(target=early)
+    first.start()
+    config = ng.profiler._ExperimentalConfig(profile_all_threads=True)
+    with ng.profiler.profile(experimental_config=config) as prof:
+        go.set()
+        done.wait()
+        for _ in range(2):
+            t = threading.Thread(target=late)
+            t.start()
+            t.join()
+        ng.ones(1).exp()
+    first.join()
+    found = [e.name for e in prof.events()]
+    assert [found.count(f"aten::{n}") for n in ("tan", "sin", "cos", "exp")] == [0, 1, 2, 1]
+    assert found.count("CosBackward0") == 2
+    assert {e.cpu_parent.name for e in prof.events() if e.name == "aten::cos"} == {"late"}
+    assert len({e.thread for e in prof.events()}) >= 3
+    starts = [e.time_range.start for e in prof.events()]
+    assert starts == sorted(starts)
+    assert state() == before
+    after = []
+    t = threading.Thread(target=lambda: after.append(thread.modes.profiler))
+    t.start()
+    t.join()
+    assert after == [None]
+    path = str(tmp_path / "trace.json")
+    prof.export_chrome_trace(path)
+    rows = {e["tid"] for e in read_trace(path)["traceEvents"] if e["name"] == "thread_name"}
+    assert rows == {e.thread for e in prof.events()}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
+def test_a_forked_child_profiles_itself():
+    def child(write):
+        with profile() as prof:
+            ng.ones(1).sin()
+        threads = {e.thread for e in prof.function_events}
+        write.send((names(prof), threads == {threading.get_native_id()}))
+
+    read, write = multiprocessing.Pipe()
+    with profile() as prof:
+        process = multiprocessing.get_context("fork").Process(target=child, args=(write,))
+        process.start()
+        assert read.recv() == (["aten::sin"], True)
+        process.join()
+    assert names(prof) == []
 
 
 def test_record_function_decorates():

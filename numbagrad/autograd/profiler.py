@@ -1,7 +1,7 @@
 """A profiler with the interface of ``torch.autograd.profiler``: what ran, how long, on what.
 
-It records the thread that started it: ops, nodes of the backward pass, the kernels of compiled
-functions, and parts of the user's code named by :class:`record_function`.
+It records the thread that started it, or all of them: ops, nodes of the backward pass, the kernels
+of compiled functions, and parts of the user's code named by :class:`record_function`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 from ..modes import thread
 from .profiler_trace import write_trace
@@ -19,6 +19,16 @@ from .recorder import USER, Session, Wanted
 __all__ = ["EventList", "FunctionEvent", "FunctionEventAvg", "profile", "record_function"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _ExperimentalConfig(NamedTuple):
+    """Options of :class:`profile` that PyTorch has not settled.
+
+    Args:
+        profile_all_threads: record all threads, also those that begin inside of the block.
+    """
+
+    profile_all_threads: bool = False
 
 
 class profile:
@@ -34,6 +44,7 @@ class profile:
             ops, one for an element or two for each multiplication of a product.
         profile_memory: note the bytes that tensors take and give back.
         with_stack: note the lines of the user's code.
+        experimental_config: ``_ExperimentalConfig(profile_all_threads=True)`` records all threads.
         use_cuda, use_device, use_cpu, use_kineto, with_modules: for compatibility; tensors are on
             the CPU always.
 
@@ -63,6 +74,7 @@ class profile:
         with_modules: bool = False,
         use_kineto: bool = True,
         use_cpu: bool = True,
+        experimental_config: _ExperimentalConfig | None = None,
     ) -> None:
         if use_cuda or use_device not in (None, "cpu"):
             warnings.warn(
@@ -75,6 +87,8 @@ class profile:
         self.profile_memory = profile_memory
         self.with_stack = with_stack
         self.with_modules = with_modules
+        config = experimental_config or _ExperimentalConfig()
+        self._everywhere = config.profile_all_threads
         self._session: Session | None = None
         self._events: EventList | None = None
 
@@ -84,7 +98,7 @@ class profile:
                 "Profiler context manager is not reentrant: make another profile for each block"
             )
         wanted = Wanted(self.record_shapes, self.with_flops, self.profile_memory, self.with_stack)
-        self._session = Session(wanted)
+        self._session = Session(wanted, self._everywhere)
         if self.enabled:
             self._session.start()
         return self

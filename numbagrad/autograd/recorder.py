@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..modes import Modes, thread
+from ..modes import Modes, for_all_threads, thread
 from ..ops.registry import REGISTRY, Op
 from ..stack import Stack
 from ..tape import AccumulateGrad, Node, OpNode, Watch, observe
@@ -61,30 +61,42 @@ class Wanted(NamedTuple):
 
 
 class Session:
-    """The events of one thread between :meth:`start` and :meth:`stop`. Sessions may overlap."""
+    """The events between :meth:`start` and :meth:`stop`. Sessions may overlap.
 
-    def __init__(self, wanted: Wanted) -> None:
+    Args:
+        wanted: what is noted.
+        everywhere: in all threads, also those that begin later, not in that of :meth:`start` alone.
+    """
+
+    def __init__(self, wanted: Wanted, everywhere: bool = False) -> None:
         self.wanted = wanted
+        self.everywhere = everywhere
         self.events: list[Event] = []
         self.began = self.ended = 0
-        self._first = 0
-        self._recorder: Recorder | None = None
+        self._joined: list[tuple[Recorder, int]] = []  # with how many events it had
+        self._end: Callable[[], None] | None = None
 
     def start(self) -> None:
-        modes = thread.modes
-        recorder = self._recorder = modes.profiler or Recorder(modes)
-        self._first = len(recorder.events)
-        recorder.add(self)
+        if self.everywhere:
+            self._end = for_all_threads(self._join)
+        else:
+            self._join(thread.modes)
         self.began = _now()
 
+    def _join(self, modes: Modes) -> None:
+        recorder = modes.profiler or Recorder(modes)
+        self._joined.append((recorder, len(recorder.events)))
+        recorder.add(self)
+
     def stop(self) -> None:
-        """Raises AssertionError if it was not started."""
-        recorder = self._recorder
-        assert recorder is not None, "the session was not started"
         self.ended = _now()
-        self._recorder = None
-        self.events = recorder.events[self._first :]
-        recorder.remove(self)
+        if self._end is not None:
+            self._end()
+        for recorder, first in self._joined:
+            self.events += recorder.events[first:]
+            recorder.remove(self)
+        self._joined = []
+        self.events.sort(key=lambda e: e.start)
 
 
 class _Owned(weakref.ref[Any]):
@@ -106,7 +118,6 @@ class Recorder(Watch):
 
     def __init__(self, modes: Modes) -> None:
         self.modes = modes
-        self.thread = threading.get_native_id()
         self.events: list[Event] = []
         self.sessions: list[Session] = []
         self.wanted = Wanted()
@@ -142,7 +153,7 @@ class Recorder(Watch):
     # -- events -----------------------------------------------------------------------------
 
     def begin(self, name: str, kind: str) -> Event:
-        event = Event(name, kind, self.thread, self._open[-1] if self._open else None)
+        event = Event(name, kind, self.modes.thread_id, self._open[-1] if self._open else None)
         if self.wanted.stack:
             event.stack = Stack.here()
         self.events.append(event)
@@ -227,11 +238,10 @@ class Recorder(Watch):
         """An array is gone: that counts where it happens, as in PyTorch."""
         if self._living.pop(id(ref), None) is None:
             return
-        here = threading.get_native_id()
-        if self._open and here == self.thread:
+        if self._open and thread.modes is self.modes:
             self._open[-1].memory -= ref.nbytes
             return
-        event = Event("[memory]", MEMORY, here, None)
+        event = Event("[memory]", MEMORY, threading.get_native_id(), None)
         event.start = event.end = _now()
         event.memory = -ref.nbytes
         self.events.append(event)
