@@ -22,6 +22,25 @@ _ndarray = np.ndarray
 
 def check_mutable(t: Tensor, name: str) -> None:
     """Raise what PyTorch raises if `t` may not be changed in place now; changes nothing."""
+    check_history(t, name)
+    data = t._data
+    if data.__class__ is _ndarray:
+        if data.flags.c_contiguous or not data.size:
+            return
+    elif 0 in data.shape:
+        return
+    if 0 in data.strides:
+        for extent, stride in zip(data.shape, data.strides, strict=True):
+            if stride == 0 and extent > 1:
+                raise RuntimeError(
+                    "unsupported operation: more than one element of the written-to tensor refers "
+                    "to a single memory location. Please clone() the tensor before performing the "
+                    f"operation ({name})."
+                )
+
+
+def check_history(t: Tensor, name: str) -> None:
+    """The part of :func:`check_mutable` that does not mind elements that share memory."""
     if not isinstance(t, Tensor):
         raise TypeError(f"{name}: expected a Tensor to change, got {type(t).__name__}")
     modes = thread.modes
@@ -45,20 +64,6 @@ def check_mutable(t: Tensor, name: str) -> None:
                 "a leaf Variable that requires grad is being used in an in-place operation "
                 f"({name}); change it under ng.no_grad(), or use the out-of-place form"
             )
-    data = t._data
-    if data.__class__ is _ndarray:
-        if data.flags.c_contiguous or not data.size:
-            return
-    elif 0 in data.shape:
-        return
-    if 0 in data.strides:
-        for extent, stride in zip(data.shape, data.strides, strict=True):
-            if stride == 0 and extent > 1:
-                raise RuntimeError(
-                    "unsupported operation: more than one element of the written-to tensor refers "
-                    "to a single memory location. Please clone() the tensor before performing the "
-                    f"operation ({name})."
-                )
 
 
 def _is_input(t: Tensor) -> bool:
@@ -143,7 +148,7 @@ def in_place_form(name: str, fn: Callable[..., Tensor]) -> Callable[..., Tensor]
             value = fn(self, *args, **kwargs)
         if value._node is not None:
             keep_original(self, value, since)
-        return _store(self, value, name, False)
+        return _store(self, value, name)
 
     form.__name__ = form.__qualname__ = name
     form.__doc__ = f"In-place form of :func:`{name[:-1]}`."
@@ -176,15 +181,27 @@ def check_overlap(target: Tensor, source: Tensor, name: str) -> None:
 
 
 def assign(target: Tensor, value: Tensor, name: str, *, cast: bool = False) -> Tensor:
-    """Store `value` in `target` and let the tape follow: the heart of every in-place op.
+    """Store `value`, which owes nothing to what `target` was, and let the tape follow.
 
     `value` has the target's shape. With `cast` any dtype is converted, as ``copy_`` does.
     """
+    if any(value._data.strides):
+        check_mutable(target, name)
+    else:  # one number everywhere: elements may share their memory
+        check_history(target, name)
+    return _store(target, value, name, cast, anew=True)
+
+
+def update(target: Tensor, value: Tensor, name: str) -> Tensor:
+    """Store `value`, which was computed from `target`, and let the tape follow."""
     check_mutable(target, name)
-    return _store(target, value, name, cast)
+    return _store(target, value, name)
 
 
-def _store(target: Tensor, value: Tensor, name: str, cast: bool) -> Tensor:
+def _store(
+    target: Tensor, value: Tensor, name: str, cast: bool = False, anew: bool = False
+) -> Tensor:
+    """The heart of every in-place op."""
     modes = thread.modes
     if value._requires_grad and target._view is not None and modes.grad:
         check_view_creation(target, name)
@@ -225,7 +242,7 @@ def _store(target: Tensor, value: Tensor, name: str, cast: bool) -> Tensor:
     if target._view is not None or (
         modes.grad and (value._requires_grad or target._node is not None)
     ):
-        follow(target, value)
+        follow(target, value, anew)
     return target
 
 
@@ -244,8 +261,11 @@ def _replace(target: Tensor, data: Any) -> None:
     target._data = data.interpreter.laid_out(data, before)
 
 
-def follow(target: Tensor, value: Tensor) -> None:
-    """Give `target` the history of `value`; without recording it keeps its own."""
+def follow(target: Tensor, value: Tensor, anew: bool = False) -> None:
+    """Give `target` the history of `value`; without recording it keeps its own.
+
+    `anew`: the value does not depend on the old one, which gets a gradient of zeros.
+    """
     modes = thread.modes
     recording = modes.grad and not modes.inference
     view = target._view
@@ -256,11 +276,10 @@ def follow(target: Tensor, value: Tensor) -> None:
         return
     if not recording:
         return
-    if not value._requires_grad:
-        if target._node is None:
-            return
-        # The old value gets a gradient of zeros, as in PyTorch.
+    if target._node is not None and (anew or not value._requires_grad):
         value = _recorded_scatter(target, value, ())
+    elif not value._requires_grad:
+        return
     elif value._node is None:
         value = alias(value)
     node = value._node

@@ -490,7 +490,7 @@ def stale_view_error(t: Tensor, name: str | None = None) -> RuntimeError:
     if t._node is not None:
         subject = f"Output {t._nr} of {t._node.name()} is a view and"
     else:
-        subject = "A view"
+        subject = "This tensor is a view and"
     what = "its base or another view of its base has been modified inplace"
     if name is not None:
         what = f"is being modified inplace by {name}"
@@ -511,7 +511,8 @@ def make_view(out: Tensor, x: Tensor, op: Any, params: dict[str, Any]) -> None:
         out._counter = version_counter(x)
         modes = thread.modes
         creation = "inference" if modes.inference else "default" if modes.grad else "no_grad"
-    if creation != "default" and x._requires_grad:
+    base = x if x._view is None else x._view.base
+    if creation != "default" and base._requires_grad:
         out._requires_grad = True  # a leaf, as in PyTorch
     counter = out._counter
     step = ((op, params),)
@@ -542,6 +543,10 @@ def refresh(t: Tensor) -> None:
         if base._requires_grad and not t._requires_grad and view.creation != "detached":
             t._requires_grad = True  # the base was told to require grad, which is no change
         return
+    if base._extras is not None and view.reshapes < len(base._extras.reshapes):
+        undo = base._extras.reshapes[view.reshapes :]
+        view.chain = undo[::-1] + view.chain
+        view.reshapes += len(undo)
     wanted = base._requires_grad or t._node is not None
     follows = view.creation in ("default", "detached")
     if wanted and not follows and thread.modes.grad and not thread.modes.inference:
@@ -555,10 +560,6 @@ def refresh(t: Tensor) -> None:
         if not follows:
             return
     view.version = counter[0]
-    if base._extras is not None and view.reshapes < len(base._extras.reshapes):
-        undo = base._extras.reshapes[view.reshapes :]
-        view.chain = undo[::-1] + view.chain
-        view.reshapes += len(undo)
     grad, thread.modes.grad = thread.modes.grad, True
     try:
         fresh = replay(base, view.chain)

@@ -166,3 +166,27 @@ def test_other_memory_cannot_be_compiled():
 
     with pytest.raises(RuntimeError, match=r"gives a tensor other memory(.|\n)*resize_\(3\)"):
         f(ng.ones(3))
+
+
+def test_what_is_overwritten_gets_a_gradient_of_zeros():
+    for change in (
+        lambda a, w: a.copy_(w),
+        lambda a, w: a.fill_(w.sum()),
+        lambda a, w: a.__setitem__(slice(None), w * 2),
+    ):
+        x, w = ng.ones(2, requires_grad=True), ng.ones(2, requires_grad=True)
+        a = x * 2
+        change(a, w)
+        gx, gw = ng.autograd.grad(a.sum(), (x, w))
+        assert gx.tolist() == [0.0, 0.0] and all(g > 0 for g in gw.tolist())
+
+
+def test_shape_changed_in_place_keeps_the_history_and_the_views():
+    x = ng.arange(6.0, requires_grad=True)
+    a = (x * 2).view(2, 3)
+    row = a[1]
+    with ng.no_grad():
+        a.unsqueeze_(0)
+    row.mul_(3)
+    (g,) = ng.autograd.grad(a.sum(), x)
+    assert g.tolist() == [2.0] * 3 + [6.0] * 3

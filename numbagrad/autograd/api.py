@@ -292,9 +292,10 @@ def _backward(
 
 
 def _get_requires_grad(self: Tensor) -> bool:
-    if self._view is not None and not self._view.is_leaf:
-        refresh(self)
-    return self._requires_grad
+    view = self._view
+    if view is None or self._requires_grad:
+        return self._requires_grad
+    return view.base._requires_grad and view.creation != "detached"
 
 
 def _set_requires_grad(self: Tensor, value: bool) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..inplace import assign, check_mutable
+from ..inplace import check_mutable, update
 from ..modes import Modes, thread
 from ..ops.elementwise import add, to_dtype
 from ..ops.reduction import sum_to
@@ -365,7 +365,7 @@ def accumulate_grad(leaf: Tensor, g: Tensor, fresh: bool = False) -> None:
         elif thread.modes.grad:
             leaf._grad = add(previous, g)
         elif trace is not None:
-            assign(previous, add(previous, g), "backward")
+            update(previous, add(previous, g), "backward")
         elif previous._data.__class__ is np.ndarray and g._data.__class__ is np.ndarray:
             if previous._counter is INFERENCE:
                 check_mutable(previous, "backward")

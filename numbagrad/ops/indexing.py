@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from ..inplace import assign, check_mutable
+from ..inplace import assign, check_history, update
 from ..tensor import Tensor, method, wrap
 from . import elementwise as E
 from . import view as V
@@ -236,7 +236,6 @@ def _merged(x: Tensor, order: tuple[int, ...], place: int, count: int) -> Tensor
 @method("__setitem__")
 def setitem(self: Tensor, index: Any, value: Any) -> None:
     """``x[index] = value``: changes the storage; gradients flow to the value and the rest."""
-    check_mutable(self, "__setitem__")
     given = value
     if not isinstance(value, Tensor):
         if not isinstance(value, NUMBERS):
@@ -248,9 +247,10 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
     mask = index if isinstance(index, Tensor) and index._data.dtype.kind == "b" else None
     if mask is not None and mask._data.shape == self._data.shape and value.numel() == 1:
         value = V.reshape(E.to_dtype(value, self._data.dtype), ())
-        assign(self, E.where(mask, value, self), "__setitem__")
+        update(self, E.where(mask, value, self), "__setitem__")
         return
     parsed = _parse(self, index)
+    check_history(self, "__setitem__")
     target = self
     shape = self._data.shape
     if len(parsed.basic) > len(shape) or any(
@@ -301,4 +301,4 @@ def index_put_(
         new = put_rows(x, linear, value, dim=place)
     permuted = tuple(target._data.shape[d] for d in order)
     back = tuple(sorted(range(len(order)), key=order.__getitem__))
-    return assign(target, V.permute(V.reshape(new, permuted), dims=back), "index_put_")
+    return update(target, V.permute(V.reshape(new, permuted), dims=back), "index_put_")

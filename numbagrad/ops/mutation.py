@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..inplace import assign, check_mutable, check_overlap
+from ..inplace import assign, check_history, check_mutable, check_overlap, update
 from ..modes import thread
 from ..tensor import Tensor, count_change, extras, method, wrap
 from . import elementwise as E
@@ -15,7 +15,7 @@ from . import view as V
 from .export import NUMBERS, check_tensor, operand, public
 from .registry import Op
 from .shape import expand, squeeze, t, transpose, unsqueeze
-from .storage import as_strided
+from .storage import as_strided, strided
 
 
 def _filled(name: str, self: Tensor, value: Any) -> Tensor:
@@ -39,6 +39,8 @@ def fill_(input: Tensor, value: Any) -> Tensor:
         RuntimeError: the dtype cannot hold the number, such as NaN in an int tensor.
     """
     check_tensor("fill_", input)
+    if isinstance(value, Tensor):
+        check_mutable(input, "fill_")
     return assign(input, _filled("fill_", input, value), "fill_")
 
 
@@ -82,7 +84,7 @@ def _fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Tensor
     mask = np.zeros(self._data.shape, bool)
     np.fill_diagonal(mask, True, wrap)
     value = E.number_like(self, fill_value)
-    return assign(self, E.where(_constant(mask), value, self), "fill_diagonal_")
+    return update(self, E.where(_constant(mask), value, self), "fill_diagonal_")
 
 
 _constant = wrap
@@ -92,8 +94,15 @@ def _reshaping(name: str, view: Callable[..., Tensor]) -> None:
     """``x.t_()`` and the like: the tensor itself becomes the view of its storage."""
 
     def in_place(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        check_mutable(self, f"{name}_")
-        return _become(self, view(self, *args, **kwargs), f"{name}_")
+        check_history(self, f"{name}_")
+        modes = thread.modes
+        # A history goes along even where none is recorded: it has the shape that it is for.
+        grad, modes.grad = modes.grad, modes.grad or self._node is not None
+        try:
+            new = view(self, *args, **kwargs)
+        finally:
+            modes.grad = grad
+        return _become(self, new, f"{name}_")
 
     in_place.__doc__ = f"In-place form of :func:`{name}`: the tensor itself gets the new shape."
     method(f"{name}_")(in_place)
@@ -107,8 +116,8 @@ def _become(self: Tensor, new: Tensor, name: str) -> Tensor:
         own = extras(self)
         own.reshapes += tuple(_undo(self, step) for step in new._view.chain)
     self._data = new._data
-    if thread.modes.grad and not thread.modes.inference:
-        self._node, self._nr, self._requires_grad = new._node, new._nr, new._requires_grad
+    if new._node is not None:
+        self._node, self._nr, self._requires_grad = new._node, new._nr, True
     count_change(self, name)
     if self._view is not None and self._counter:
         self._view.version = self._counter[0]
@@ -121,6 +130,10 @@ def _undo(x: Tensor, step: tuple[Op, dict[str, Any]]) -> tuple[Op, dict[str, Any
     if op is V.permute:
         dims = params["dims"]
         return op, {"dims": tuple(sorted(range(len(dims)), key=dims.__getitem__))}
+    if op is strided and x._requires_grad:
+        raise RuntimeError(
+            "as_strided_: the views of a tensor that requires grad could not follow; use as_strided"
+        )
     return V.view, {"shape": tuple(x._data.shape)}
 
 

@@ -695,7 +695,7 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
 @method("contiguous")
 def _contiguous(self: Tensor) -> Tensor:
     """Itself if its memory is contiguous, else a copy that is."""
-    if self._view is not None:
+    if self._data.__class__ is not np.ndarray:
         refresh(self)
     return self if is_contiguous(self) else V.clone(self)
 

@@ -156,6 +156,7 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
     """
     x = check_tensor("as_strided", input)
     size, stride, offset = _checked("as_strided", x, size, stride, storage_offset)
+    refresh(x)
     base = x._view.base if x._view is not None else x
     data = base._data
     traced = data.__class__ is not np.ndarray

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..autograd.api import grad as autograd_grad
 from ..dispatch import bind
-from ..inplace import assign
+from ..inplace import update
 from ..ir.pytree import flatten, tree_map, unflatten
 from ..modes import set_fwd_grad_enabled, thread
 from ..ops.elementwise import add, to_dtype
@@ -323,7 +323,7 @@ def jvp_of(
             if s._data is not b
         ]
     for x, value in changed:
-        assign(x, value, "jvp")
+        update(x, value, "jvp")
     return unflatten(out_structure, out), unflatten(out_structure, out_tangents), aux
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..inplace import assign
+from ..inplace import update
 from ..ir.pytree import flatten, unflatten
 from ..modes import thread
 from ..ops.batching import Batched, batch_elementwise, batch_loop
@@ -304,7 +304,7 @@ def _mapped(
             if d is not None and s._data is not b
         ]
     for x, value in changed:
-        assign(x, value, "vmap")
+        update(x, value, "vmap")
     return finished, shape, out
 
 
