@@ -10,6 +10,7 @@ import numpy as np
 
 from . import dtypes
 from .creation import from_numpy, leaf
+from .modes import thread
 from .ops.export import EXPORTS
 from .tensor import Tensor, as_subclass, method, wrap
 
@@ -49,9 +50,10 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray[Any, Any]:
     """The tensor as an array that shares its memory.
 
     Raises:
-        RuntimeError: the tensor requires grad (use ``detach().numpy()``, or force=True).
+        RuntimeError: the tensor requires grad and gradients are recorded (use
+            ``detach().numpy()``, or force=True).
     """
-    if self.requires_grad and not force:
+    if self.requires_grad and not force and thread.modes.grad:
         raise RuntimeError(
             "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
         )

@@ -14,7 +14,7 @@ from tests.programs.function_transforms import product, scaled
 EXPECTED = expected()
 
 
-@pytest.mark.parametrize("name", programs("functions", "function_transforms"))
+@pytest.mark.parametrize("name", programs("functions", "function_transforms", "extending"))
 def test_as_in_pytorch(name):
     ours = run(name, ng)
     assert same(ours, EXPECTED[name]), f"\nnumbagrad: {ours}\n  PyTorch: {EXPECTED[name]}"

@@ -22,6 +22,7 @@ MODULES = (
     "modes",
     "functions",
     "function_transforms",
+    "extending",
     "hooks",
     "hooks_more",
     "recomputed",
