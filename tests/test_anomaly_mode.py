@@ -34,6 +34,22 @@ def test_names_the_op_the_shapes_and_the_users_line():
     assert text.rstrip().endswith("y = x.sqrt()  # the culprit")
 
 
+def test_names_the_shapes_that_a_custom_function_took():
+    class Bad(ng.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, y, n):
+            return (x * y).sum()
+
+        @staticmethod
+        def backward(ctx, g):
+            return ng.ones(3) / 0, ng.ones(2, 3), None
+
+    x, y = ng.ones(3, requires_grad=True), ng.ones(2, 3, requires_grad=True)
+    message = str(detect(lambda: Bad.apply(x, y, 2).backward())[0])
+    assert "Function 'BadBackward' returned inf values in its 0th output" in message
+    assert "inputs of the forward op (3,), (2, 3); gradients of its outputs ()" in message
+
+
 def test_says_if_nan_came_in():
     def fn():
         x = ng.ones(2, requires_grad=True)

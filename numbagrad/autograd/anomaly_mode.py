@@ -83,7 +83,9 @@ class AnomalyWatch(Watch):
             else:
                 continue
             got = ", ".join("none" if g is None else str(tuple(g.shape)) for g in given)
-            read = ", ".join("none" if s is None else str(tuple(s)) for s in shapes)
+            # A gradient has the shape of its input, so nodes need not know those of all.
+            inputs = [g.shape if s is None and g is not None else s for s, g in zip(shapes, found)]
+            read = ", ".join("unknown" if s is None else str(tuple(s)) for s in inputs)
             where = "" if trail is None else f" Forward call at {trail.stack.line}."
             raise RuntimeError(
                 f"Function '{name}' returned {what} values in its {i}th output. Shapes: inputs of "
