@@ -53,6 +53,7 @@ _LAZY = {
     "cpu": "cpu",
     "amp": "amp",
     "cuda": "cuda",
+    "fft": "fft",
     "func": "func",
     "linalg": "linalg",
     "nn": "nn",

@@ -34,7 +34,17 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("ops.batching", "ops.elementwise", "ops.view", "ops.reduction", "ops.linalg", "ops.random"),
     ("inplace",),
     ("ops.export",),
-    ("ops", "creation", "conversion", "inspection", "printing", "random", "special", "linalg"),
+    (
+        "ops",
+        "creation",
+        "conversion",
+        "inspection",
+        "printing",
+        "random",
+        "special",
+        "linalg",
+        "fft",
+    ),
     ("transforms.levels", "transforms.vmap"),
     ("autograd", "profiler"),
     (
