@@ -1,6 +1,7 @@
 """Neural network functions with the names and signatures of ``torch.nn.functional``."""
 
 from ...ops.activation import hardshrink, prelu
+from . import recurrent as _recurrent
 from . import toplevel as _toplevel
 from .activation import (
     celu,
