@@ -33,6 +33,18 @@ def test_a_level_is_not_left_from_within_a_transform():
         ng.func.vmap(fn)(ng.ones(2))
 
 
+def test_a_level_that_an_exception_left_open_ends_with_the_transform_around_it():
+    def fn(x):
+        forward_ad.enter_dual_level()
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        ng.func.vmap(fn)(ng.ones(2))
+    assert ng.func.vmap(ng.func.grad(lambda x: x * x))(ng.ones(2)).tolist() == [2.0, 2.0]
+    with forward_ad.dual_level():
+        pass
+
+
 def test_set_fwd_grad_enabled():
     with forward_ad.dual_level():
         x = forward_ad.make_dual(ng.ones(2), ng.ones(2))

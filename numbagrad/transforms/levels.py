@@ -107,9 +107,12 @@ class Level(Interpreter):
         for target, before in self._lifted.values():
             if self._knows(target):
                 self._give_back(target, before)
-        self.active = False
-        _active.levels.pop()
-        _active.depth -= 1
+        # With those above it that were not left, as when a dual level ends by an exception.
+        above = _active.levels[_active.levels.index(self) :]
+        for level in above:
+            level.active = False
+        del _active.levels[-len(above) :]
+        _active.depth = self.level - 1
 
     def lift(self, target: Tensor, data: Any) -> None:
         self.follow(target, target._data)
