@@ -27,6 +27,7 @@ from .surroundings import Named
 from .tape import Node, gradient_edge
 from .tensor import INFERENCE, Tensor, count_change, last_change, version_counter, wrap
 from .tracing import Result, Traced, find, trace_call
+from .transforms.levels import active_levels
 
 _ndarray = np.ndarray
 _TRACES_BEFORE_WARNING = 8
@@ -109,8 +110,10 @@ class Compiled:
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         modes = thread.modes
-        if modes.trace is not None:
-            return self.fn(*args, **kwargs)  # compiled in compiled: part of the outer graph
+        # Compiled in compiled is part of the outer graph. Under vmap and jvp the function may close
+        # over what these follow, so that they must see the ops.
+        if modes.trace is not None or active_levels():
+            return self.fn(*args, **kwargs)
         profiler = modes.profiler
         if profiler is None:
             return self._traced(args, kwargs)

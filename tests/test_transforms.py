@@ -538,6 +538,20 @@ def test_transforms_around_compile():
     close(func.vmap(compiled)(ng.stack([x, x + 1])), ng.stack([f(x), f(x + 1)]))
 
 
+def test_compiled_functions_that_close_over_what_a_transform_follows():
+    rows, y = ng.stack([t(1.0, 2.0), t(3.0, 4.0)]), t(5.0, 6.0)
+    f = lambda x: ng.compile(lambda y: (x * x * y).sum())(y)  # noqa: E731
+    close(func.vmap(f)(rows), (rows * rows) @ y)
+    close(func.jvp(f, (rows[0],), (rows[1],))[1], 2 * (rows[0] * rows[1] * y).sum())
+    close(func.hessian(f)(rows[0]), ng.diag(2 * y))
+    module = ng.nn.Linear(2, 2, dtype=F64)
+    compiled = ng.compile(module)
+    state = {"weight": ng.stack([rows, rows + 1]), "bias": rows}
+    for m in (compiled, module):
+        found = func.vmap(lambda s, m=m: func.functional_call(m, s, (y,)))(state)
+        close(found, state["weight"] @ y + rows)
+
+
 # -- modules --------------------------------------------------------------------------------------
 
 
