@@ -186,6 +186,8 @@ class profile:
 
     def stop(self) -> None:
         """The end: what is being recorded is complete."""
+        if self.profiler is None and self.current_action in _RECORDING:
+            raise AssertionError("Profiler must be initialized before stopping trace")
         self._end_step()
         self._warm_up(False)
         if self._recording:

@@ -623,6 +623,18 @@ def test_without_a_schedule_everything_is_recorded():
     assert ready == [prof] and prof.key_averages()[0].count == 3
 
 
+def test_start_and_stop():
+    prof = ng.profiler.profile()
+    with pytest.raises(AssertionError, match="must be initialized"):
+        prof.stop()
+    for name in ("sin", "cos"):
+        prof.start()
+        getattr(ng.ones(1), name)()
+        prof.stop()
+        prof.stop()
+        assert [e.name for e in prof.events()] == [f"aten::{name}"]
+
+
 def test_events_may_accumulate():
     plan = ng.profiler.schedule(wait=0, warmup=1, active=1)
     for keep in (False, True):

@@ -32,9 +32,11 @@ class _Measured:
     count: int
     cpu_time_total: float
     self_cpu_time_total: float
-    # There is no other device.
-    device_time_total = self_device_time_total = device_memory_usage = 0
-    cuda_time_total = self_cuda_time_total = 0
+    # There is no other device; scripts sort by these all the same.
+    device_time = device_time_total = self_device_time_total = 0
+    device_memory_usage = self_device_memory_usage = 0
+    cuda_time = cuda_time_total = self_cuda_time_total = 0
+    cuda_memory_usage = self_cuda_memory_usage = 0
     device_type = "cpu"
     use_device = None
     node_id = -1

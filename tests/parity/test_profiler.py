@@ -90,6 +90,20 @@ def test_averages(library: Any) -> None:
     assert averages["part"].is_user_annotation
 
 
+SORTS = ["cpu_time", "cpu_time_total", "self_cpu_time_total", "count", "cpu_memory_usage",
+         "self_cpu_memory_usage", "flops", "cuda_time_total", "self_cuda_time_total", "cuda_time",
+         "self_device_time_total", "device_time_total", "self_cuda_memory_usage"]  # fmt: skip
+
+
+@pytest.mark.parametrize("library", BOTH)
+def test_what_tables_are_sorted_by(library: Any) -> None:
+    averages = profiled(library, profile_memory=True, with_stack=True).key_averages(
+        group_by_stack_n=5
+    )
+    for name in SORTS:
+        assert averages.table(sort_by=name, row_limit=-1).count("aten::exp ") == 1
+
+
 PLANS = [
     dict(zip(("wait", "warmup", "active", "repeat", "skip_first", "skip_first_wait"), values))
     for values in itertools.product((0, 2), (0, 1), (1, 3), (0, 2), (0, 3), (0, 1))
@@ -131,6 +145,7 @@ def test_when_traces_are_ready(plan: dict[str, int]) -> None:
         lambda lib: lib.profiler.profile(activities=[]),
         lambda lib: lib.profiler.profile().events(),
         lambda lib: lib.profiler.profile().key_averages(),
+        lambda lib: lib.profiler.profile().stop(),
         lambda lib: lib.profiler.profile().export_chrome_trace("unused"),
         lambda lib: lib.profiler.record_function(1).__enter__(),
         lambda lib: profiled(lib).key_averages().table(sort_by="bogus"),
