@@ -494,7 +494,7 @@ def _fast_path(
     try_run, slots_of, results = program.try_run, executable.slots, executable.results
     n = len(leaves)
     flat = all(part is None for part in of_args[-1])
-    only = executable.result_slots[0]
+    only = -1 if executable.plan.checks else executable.result_slots[0]
 
     def call(args: tuple[Any, ...]) -> Any:
         modes = thread.modes

@@ -14,7 +14,7 @@ import numpy as np
 from ..ir.graph import Eqn, Var
 from ..runtime import blas
 from ..runtime import layout as at
-from . import loops
+from . import lookup, loops
 from .parts import put_together
 from .places import Kernel, Place
 from .rows import add_reduction
@@ -71,7 +71,9 @@ def reduction(plan: Plan, e: Eqn, _: Any) -> bool:
 
 
 KERNELS: dict[str, Callable[[Plan, Eqn, Any], bool]] = {
+    "add_at": lookup.add_at,
     "matmul": matmul,
     "parts": put_together,
     "reduce": reduction,
+    "take": lookup.take,
 }

@@ -121,13 +121,17 @@ def opened(plan: Plan, e: Eqn) -> Place:
     place = plan.allocate(out)
     parts, filling = parts_of(e)
     if filling is not None and 0 not in out.shape:
-        number = plan.new(Buffer("const", array=np.array(filling, out.dtype)))
         for box in _beside(parts, out):
             offset = sum(i * s for (i, _), s in zip(box, place.strides, strict=True))
             part = Part(offset, tuple(n for _, n in box), place.strides)
-            source = Place(number, 0, (), ())
-            move(plan, source, _within(place, part), out.dtype.itemsize, "fill")
+            fill(plan, _within(place, part), filling, out.dtype)
     return place
+
+
+def fill(plan: Plan, place: Place, number: Any, d: np.dtype[Any]) -> None:
+    """A kernel that stores one number everywhere."""
+    source = Place(plan.new(Buffer("const", array=np.array(number, d))), 0, (), ())
+    move(plan, source, place, d.itemsize, "fill")
 
 
 def part_place(plan: Plan, v: Var) -> Place:

@@ -23,7 +23,8 @@ class Place(NamedTuple):
 
 
 class Buffer(NamedTuple):
-    """Memory of one kind: "in" (argument), "const", "out", "arena" (at an offset), "numpy"."""
+    """Memory of one kind: "in" (argument), "const", "out", "numpy" (result of a NumPy step), "flag"
+    (an integer, 0 at first) or "arena" (at an offset)."""
 
     kind: str
     at: int = 0  # number of the argument, or offset in the arena

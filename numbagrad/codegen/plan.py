@@ -40,6 +40,8 @@ class Plan:
         #: What profiles found: calls and nanoseconds, by group and number in the group.
         self._times: dict[tuple[int, int], tuple[int, int]] = {}
         self._holes: list[tuple[int, int]] = []
+        self.checks: list[str] = []
+        self._flag: int | None = None
         for i, (v, a) in enumerate(zip(graph.inputs, inputs, strict=True)):
             self.places[v] = Place(self.new(Buffer("in", i)), 0, a.shape, a.strides)
         for v, a in graph.consts.items():
@@ -67,6 +69,19 @@ class Plan:
             native = e.op.native
             if native is None or not kernels.KERNELS[native[0]](self, e, native[1]):
                 self._emit_numpy(e)
+
+    # -- errors -----------------------------------------------------------------------------
+
+    def check(self, message: str) -> int:
+        """The number of an error, for a kernel that finds it to store in the :meth:`flag`."""
+        self.checks.append(message)
+        return len(self.checks)
+
+    def flag(self) -> Place:
+        """A number that is 0 before each call, and after it unless something was wrong."""
+        if self._flag is None:
+            self._flag = self.new(Buffer("flag"))
+        return Place(self._flag, 0, (), ())
 
     # -- memory -----------------------------------------------------------------------------
 

@@ -35,8 +35,8 @@ class Executable:
         self.steps: list[Program | Call] = []
         buffers = self.plan.buffers
         # What a call passes to every program, in this order: arguments, constants, outputs,
-        # results of NumPy steps, the arena.
-        kinds = ("in", "const", "out", "numpy")
+        # results of NumPy steps, the flag if there is one, the arena.
+        kinds = ("in", "const", "out", "numpy", "flag")
         order = [i for k in kinds for i, b in enumerate(buffers) if b.kind == k]
         self._slot = {b: n for n, b in enumerate(order)}
         self._arena_slot = len(order)
@@ -123,6 +123,8 @@ class Executable:
         if self._fresh_arena is not None:
             empty, shape, dtype = self._fresh_arena
             arena = empty(shape, dtype)
+        if self.plan.checks:
+            return [*arrays, *self._consts, *outs, *self._later, np.zeros(1, np.int64), arena]
         return [*arrays, *self._consts, *outs, *self._later, arena]
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
@@ -167,7 +169,13 @@ class Executable:
         return self.results(slots)
 
     def results(self, slots: list[Array]) -> list[Array]:
-        """The outputs, after all steps ran."""
+        """The outputs, after all steps ran.
+
+        Raises:
+            IndexError: a kernel met an index that is out of range.
+        """
+        if self.plan.checks and slots[-2][0]:
+            raise IndexError(self.plan.checks[slots[-2][0] - 1])
         return [slots[n] if n >= 0 else self._array(a, slots) for n, a in self._results]
 
     def _array(self, a: Any, slots: list[Array]) -> Any:

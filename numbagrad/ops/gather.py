@@ -26,6 +26,7 @@ take_rows = primitive(
     inputs=("x", "index"),
     grad=(lambda g, index, x_shape, dim: add_rows(g, index, shape=x_shape, dim=dim), None),
     linear=True,
+    native=("take", "rows"),
     samples=lambda make: [
         call(make(3, 2), make.index(2, 2, below=3), dim=0),
         call(make(2, 3), make.index(below=3), dim=1),
@@ -47,6 +48,7 @@ def _add_rows(x: Any, index: Any, *, shape: Shape, dim: int) -> Any:
 add_rows = primitive(
     "index_add", _add_rows, lambda x, index, shape, dim: (shape, x.dtype), inputs=("x", "index"),
     grad=(lambda g, index, dim: take_rows(g, index, dim=dim), None), linear=True,
+    native=("add_at", "rows"),
     samples=lambda make: [
         call(make(2, 2, 2), make.index(2, 2, below=3), shape=(3, 2), dim=0),
         call(make(2, 4), make.index(4, below=3), shape=(2, 3), dim=1),
@@ -70,6 +72,7 @@ gather_ = primitive(
     inputs=("x", "index"),
     grad=(lambda g, index, x_shape, dim: scatter_add_zeros(g, index, shape=x_shape, dim=dim), None),
     linear=True,
+    native=("take", "along"),
     samples=lambda make: [
         call(make(3, 2), make.index(2, 2, below=3), dim=0),
         call(make(2, 3), make.index(2, 4, below=3), dim=1),
@@ -88,6 +91,7 @@ def _scatter_add_zeros(x: Any, index: Any, *, shape: Shape, dim: int) -> Any:
 scatter_add_zeros = primitive(
     "scatter_add", _scatter_add_zeros, lambda x, index, shape, dim: (shape, x.dtype),
     inputs=("x", "index"), grad=(lambda g, index, dim: gather_(g, index, dim=dim), None),
+    native=("add_at", "along"),
     linear=True, samples=lambda make: [
         call(make(2, 2), make.index(2, 2, below=3), shape=(3, 2), dim=0),
         call(make(2, 4), make.index(2, 4, below=3), shape=(2, 3), dim=1),

@@ -371,6 +371,13 @@ def _lower_pick_sum(x: Tensor, index: Tensor, c: Any) -> Tensor:
     return R.sum_(taken, dim=tuple(range(len(shape))), keepdim=False)
 
 
+def _lower_pick(x: Tensor, index: Tensor) -> Tensor:
+    from .gather import gather_
+
+    taken = gather_(x, V.slice_(index, index=(slice(None), None)), dim=1)
+    return V.reshape(taken, tuple(index._data.shape))
+
+
 pick = primitive(
     "pick", lambda x, index: x[_places(index)], lambda x, index: (index.shape, x.dtype),
     inputs=("x", "index"), array_rules=True,
@@ -380,6 +387,7 @@ pick = primitive(
         call(make(2, 3, 2), make.index(2, 2, below=3)),
     ],
     linear=True,
+    lower=_lower_pick,
     batch=batch_pick,
     doc="x[n, index[n, ...], ...]: one element along dimension 1.",
 )  # fmt: skip
