@@ -50,6 +50,12 @@ def test_why_a_group_ends(fn, reasons):
     assert ends(fn, X) == reasons
 
 
+def test_reductions_at_the_end_of_a_kernel():
+    assert ends(lambda x: (x * 2).exp().sum(1), ng.ones(64, 2048)) == [
+        "sum is known after the loop only"
+    ]
+
+
 def test_limit_of_a_kernel():
     def f(x):
         for _ in range(100):

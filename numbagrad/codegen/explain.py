@@ -67,6 +67,9 @@ def _readers(plan: Plan) -> dict[Var, list[Eqn]]:
 
 def _why(plan: Plan, e: Eqn, v: Var, readers: dict[Var, list[Eqn]]) -> str:
     """Why a fused equation stores a variable instead of going on with whatever reads it."""
+    inner = next(x for x in e.params["graph"].eqns if v in x.outputs)
+    if inner.op.pointwise is None:
+        return f"{inner.op.name} is known after the loop only"
     return ", ".join(dict.fromkeys(_reasons(plan, e, v, readers, "")))
 
 
