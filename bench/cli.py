@@ -65,8 +65,8 @@ def run(
     """Measure. Exits with 1 if a library failed or computed wrong values."""
     known = collect()
     wanted = workloads or list(known)
-    names = [OURS, *(peer for peer in peers.split(",") if peer)]
-    names += [name for name, library in LIBRARIES.items() if library.yardstick]
+    yardsticks = (name for name, library in LIBRARIES.items() if library.yardstick)
+    names = list(dict.fromkeys([OURS, *filter(None, peers.split(",")), *yardsticks]))
     for name, choices in (*((w, known) for w in wanted), *((n, LIBRARIES) for n in names)):
         if name not in choices:
             fail(f"{name!r} is none of: {', '.join(choices)}")

@@ -132,7 +132,7 @@ class Traced:
             if (find(leaf, tensors)._grad is None) != absent:
                 return "whether a tensor has a gradient"
         for fact in self.facts:
-            if not fact.holds():
+            if fact.mapping.get(fact.key) is not fact.value and not fact.holds():
                 return repr(fact.name)
         if any(tensors[i] is not t for i, t in self.pinned):
             return "which tensors share memory"

@@ -12,6 +12,7 @@ import pytest
 
 import numbagrad as ng
 import numbagrad.compiled
+from numbagrad import nn
 from numbagrad.compiled import Compiled
 
 ONE = ng.ones(1)
@@ -263,3 +264,13 @@ def test_changed_containers_and_gradients():
     np.testing.assert_allclose(g.detach().numpy(), [12.0], rtol=1e-6)
     assert ng.autograd.grad(g, x)[0].tolist() == [12.0]
     assert ng.autograd.grad(y, x)[0].tolist() == [4.0]
+
+
+def test_numbers_that_modules_read():
+    """Those of inner modules too, whose code the function's own does not name."""
+    model = nn.Sequential(nn.Linear(2, 2), nn.LeakyReLU(0.5), nn.Sequential(nn.Dropout(0.0)))
+    f = ng.compile(model)
+    x = -ng.ones(1, 2)
+    for slope, p in ((0.5, 0.0), (2.0, 0.0), (2.0, 1.0)):
+        model[1].negative_slope, model[2][0].p = slope, p
+        np.testing.assert_allclose(f(x).detach().numpy(), model(x).detach().numpy(), rtol=1e-6)

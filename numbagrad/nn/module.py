@@ -14,6 +14,8 @@ from . import state_dict as _state
 from .backward_hooks import BackwardHook, Borders
 from .parameter import Buffer, Parameter
 
+_PLAIN = (bool, int, float, str, tuple, type(None))
+
 
 class _Hook:
     """A forward hook and how it wants to be called."""
@@ -470,8 +472,13 @@ class Module:
         return self._call_with_hooks(args, kwargs)
 
     def _guard(self, trace: Any) -> None:
-        """A compiled function depends on the mode and on which tensors the parameters are."""
+        """A compiled function depends on the mode, on which tensors the parameters are, and on the
+        numbers that `forward` reads."""
         trace.guard(self.__dict__, "training")
+        code = getattr(type(self).forward, "__code__", None)
+        for name in self.__dict__.keys() & (code.co_names if code is not None else ()):
+            if isinstance(self.__dict__[name], _PLAIN):
+                trace.guard(self.__dict__, name)
         for registered in (self._parameters, self._buffers):
             for name in registered:
                 trace.guard(registered, name)
