@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from numbagrad.runtime import compiler, loader, lower, numba_front, vectorize
-from numbagrad.runtime.translate import Unsupported, translate
+from numbagrad.runtime.arithmetic import Unsupported
+from numbagrad.runtime.translate import translate
 
 GOLDEN = Path(__file__).parent / "golden"
 KERNEL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)

@@ -23,7 +23,7 @@ from numbagrad.kernels import vecmath
 from numbagrad.kernels.names import VECMATH
 from numbagrad.kernels.vecmath import REGISTRY
 from numbagrad.kernels.vecmath_lane import Lane
-from numbagrad.runtime import compiler, loader, lower, translate, vectorize
+from numbagrad.runtime import arithmetic, compiler, loader, lower, translate, vectorize
 
 mp: Any = mpmath.mp
 DTYPES = {"f32": np.float32, "f64": np.float64}
@@ -428,7 +428,7 @@ def test_explicit_vectors(suffix: str) -> None:
 
 def test_no_silent_cast() -> None:
     source = source_of("exp", "f32").replace("exp_f32(a[i])", "exp_f32(np.float64(a[i]))")
-    with pytest.raises(translate.Unsupported, match="exp_f32 takes"):
+    with pytest.raises(arithmetic.Unsupported, match="exp_f32 takes"):
         translate.translate(f"import numpy as np\n{source}", "kernel", "kernel", "ng", 0)
 
 

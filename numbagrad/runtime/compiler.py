@@ -143,7 +143,14 @@ def disk_cache() -> _cache.DiskCache | None:
     return _disk[1]
 
 
-_COMPILER = ("translate.py", "numba_front.py", "lower.py", "vectorize.py", "loader.py")
+_COMPILER = (
+    "translate.py",
+    "arithmetic.py",
+    "numba_front.py",
+    "lower.py",
+    "vectorize.py",
+    "loader.py",
+)
 
 
 def _fingerprint() -> bytes:

@@ -11,7 +11,8 @@ import llvmlite.binding as llvm
 from numbagrad import config
 from numbagrad.errors import CompileError
 from numbagrad.runtime import loader, vectorize
-from numbagrad.runtime.translate import Unsupported, translate
+from numbagrad.runtime.arithmetic import Unsupported
+from numbagrad.runtime.translate import translate
 
 timings: dict[str, float] = {}  # seconds of each stage of the newest compilation
 

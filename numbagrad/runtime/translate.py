@@ -4,7 +4,7 @@ Generated kernels and the native runner use a small part of Numba's language: nu
 assignments, `if`, `while`, `for` over `range`, calls of intrinsics and of other such functions,
 which are put in place. Their types follow from the arguments in one walk over the syntax tree, so
 that a kernel is translated in a few milliseconds and nobody waits for Numba's import. Whatever
-lies outside this part raises :class:`Unsupported`: then Numba compiles the source, and its
+lies outside this part raises `Unsupported`: then Numba compiles the source, and its
 meaning here is the one that it has there.
 """
 
@@ -16,27 +16,16 @@ import functools
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
 
 from numbagrad.kernels.language import KINDS, WORD, Intrinsic, Kind, pointer
+from numbagrad.runtime.arithmetic import BOOL, Arithmetic, Typed, Unsupported
 
-BOOL, F32, F64 = KINDS["bool"], KINDS["float32"], KINDS["float64"]
 _DEEPEST = 30  # functions put into each other: more is a recursion
-
-
-class Unsupported(Exception):
-    """The source goes beyond the language of this module."""
-
-
-class Typed(NamedTuple):
-    """A value of the kernel; what is known now (a number, a function) is a plain Python object."""
-
-    kind: Kind
-    value: Any
 
 
 class _Variable(NamedTuple):
@@ -142,11 +131,11 @@ class _Frame:
         self.loops: list[tuple[Any, Any]] = []  # where `continue` and `break` go
 
 
-class _Writer:
+class _Writer(Arithmetic):
     """Writes functions, one inside the other, into one LLVM function."""
 
     def __init__(self, builder: Any) -> None:
-        self.builder = builder  # llvmlite's classes are not typed
+        super().__init__(builder)
         self.frames: list[_Frame] = []
 
     @property
@@ -214,7 +203,8 @@ class _Writer:
         if not isinstance(node.target, ast.Name):
             raise Unsupported(f"line {node.lineno}: {ast.unparse(node)}")
         before = self.eval(ast.Name(node.target.id))
-        self._assign(node.target, self._arithmetic(node.op, before, self.eval(node.value)))
+        value = self.binary(type(node.op).__name__, before, self.eval(node.value))
+        self._assign(node.target, value)
 
     def _assign(self, target: ast.expr | None, value: Any) -> None:
         if isinstance(target, ast.Name):
@@ -366,87 +356,17 @@ class _Writer:
         index = self.cast(self.eval(node.slice), WORD).value
         return base.kind.item, self.builder.gep(base.value, [index], inbounds=True)
 
-    def _Tuple(self, node: ast.Tuple) -> Any:
-        raise Unsupported("a tuple as a value")
-
     def _UnaryOp(self, node: ast.UnaryOp) -> Any:
-        value = self.eval(node.operand)
-        if isinstance(node.op, ast.Not):
-            if not isinstance(value, Typed):
-                return not value
-            return Typed(BOOL, self.builder.not_(self.cast(value, BOOL).value))
-        if not isinstance(value, Typed):
-            if isinstance(node.op, ast.USub) and not isinstance(value, bool):
-                return -value
-        elif value.kind.family == "f" and isinstance(node.op, ast.USub):
-            return Typed(value.kind, self.builder.fneg(value.value))
-        elif value.kind.family in "iu":
-            word = self.cast(value, WORD).value
-            if isinstance(node.op, ast.USub):
-                return Typed(WORD, self.builder.neg(word))
-            if isinstance(node.op, ast.Invert):
-                return Typed(WORD, self.builder.not_(word))
-        raise Unsupported(f"the expression {ast.unparse(node)}")
+        return self.unary(type(node.op).__name__, self.eval(node.operand))
 
     def _BinOp(self, node: ast.BinOp) -> Any:
-        return self._arithmetic(node.op, self.eval(node.left), self.eval(node.right))
-
-    def _arithmetic(self, op: ast.operator, x: Any, y: Any) -> Any:
-        name = type(op).__name__
-        if not isinstance(x, Typed) and not isinstance(y, Typed):
-            if isinstance(x, int) and isinstance(y, int) and name in _ON_KNOWN:
-                return _ON_KNOWN[name](x, y)
-            raise Unsupported(f"{name} of two constants")
-        x, y = self._alike(x, y, bits=name in ("BitAnd", "BitOr", "BitXor"))
-        code = (_FLOAT_CODE if x.kind.family == "f" else _INTEGER_CODE).get(name)
-        if code is not None:
-            return Typed(x.kind, getattr(self.builder, code)(x.value, y.value))
-        if x.kind == WORD and name in ("FloorDiv", "Mod"):
-            return self._floor(name, x.value, y.value)
-        raise Unsupported(f"{name} of {x.kind} and {y.kind}")
-
-    def _alike(self, x: Any, y: Any, *, bits: bool = False) -> tuple[Typed, Typed]:
-        """Two operands of the kind that Numba computes with: integers are words."""
-        families = {v.kind.family if isinstance(v, Typed) else "i" if isinstance(v, int) else "f"
-                    for v in (x, y)}  # fmt: skip
-        if families <= set("biu"):
-            both = bits and all(isinstance(v, Typed) and v.kind == BOOL for v in (x, y))
-            kind = BOOL if both else WORD
-        elif families == {"f"}:
-            kinds = [v.kind if isinstance(v, Typed) else F64 for v in (x, y)]
-            kind = F32 if kinds == [F32, F32] else F64
-        else:
-            raise Unsupported("arithmetic of a float and something else")
-        return self.cast(x, kind), self.cast(y, kind)
-
-    def _floor(self, name: str, x: Any, y: Any) -> Typed:
-        """Division of words that rounds down; 0 where the divisor is 0, as in NumPy."""
-        b = self.builder
-        zero = WORD.llvm(0)
-        by_zero = b.icmp_signed("==", y, zero)
-        divisor = b.select(by_zero, WORD.llvm(1), y)
-        rest = b.srem(x, divisor)
-        # The remainder of the machine has the sign of x, the wanted one that of y.
-        other = b.and_(b.icmp_signed("!=", rest, zero), b.icmp_signed("<", b.xor(rest, y), zero))
-        if name == "FloorDiv":
-            value = b.add(b.sdiv(x, divisor), b.select(other, WORD.llvm(-1), zero))
-        else:
-            value = b.add(rest, b.select(other, y, zero))
-        return Typed(WORD, b.select(by_zero, zero, value))
+        return self.binary(type(node.op).__name__, self.eval(node.left), self.eval(node.right))
 
     def _Compare(self, node: ast.Compare) -> Any:
-        operator = _COMPARISONS.get(type(node.ops[0]).__name__)
-        if len(node.ops) != 1 or operator is None:
+        if len(node.ops) != 1:
             raise Unsupported(f"the comparison {ast.unparse(node)}")
-        x, y = self.eval(node.left), self.eval(node.comparators[0])
-        if not isinstance(x, Typed) and not isinstance(y, Typed):
-            raise Unsupported("a comparison of two constants")
-        x, y = self._alike(x, y)
-        b = self.builder
-        if x.kind.family != "f":
-            return Typed(BOOL, b.icmp_signed(operator, x.value, y.value))
-        compare = b.fcmp_unordered if operator == "!=" else b.fcmp_ordered
-        return Typed(BOOL, compare(operator, x.value, y.value))
+        name = type(node.ops[0]).__name__
+        return self.compare(name, self.eval(node.left), self.eval(node.comparators[0]))
 
     def _BoolOp(self, node: ast.BoolOp) -> Typed:
         """`and`, `or` of conditions: what follows is evaluated only if it decides."""
@@ -480,13 +400,10 @@ class _Writer:
                for branch in (node.body, node.orelse) for n in ast.walk(branch)
                ) and not _only_casts(node):  # fmt: skip
             return self._either(test, node)
-        x, y = self._branches(self.eval(node.body), self.eval(node.orelse))
+        x, y = self.eval(node.body), self.eval(node.orelse)
+        if not (isinstance(x, Typed) and isinstance(y, Typed) and x.kind == y.kind):
+            x, y = self.alike(x, y)
         return Typed(x.kind, self.builder.select(self.cast(test, BOOL).value, x.value, y.value))
-
-    def _branches(self, x: Any, y: Any) -> tuple[Typed, Typed]:
-        if isinstance(x, Typed) and isinstance(y, Typed) and x.kind == y.kind:
-            return x, y
-        return self._alike(x, y)
 
     def _either(self, test: Typed, node: ast.IfExp) -> Typed:
         """Evaluate only the branch that is wanted."""
@@ -516,13 +433,9 @@ class _Writer:
         if isinstance(function, Intrinsic):
             return self._intrinsic(function, args)
         if function in (min, max) and len(args) == 2:
-            x, y = self._alike(*args)
-            if x.kind == WORD:
-                operator = "<" if function is min else ">"
-                test = self.builder.icmp_signed(operator, x.value, y.value)
-                return Typed(WORD, self.builder.select(test, x.value, y.value))
+            return self.extremum("<" if function is min else ">", *args)
         if function is abs and len(args) == 1 and isinstance(args[0], Typed):
-            return self._absolute(args[0])
+            return self.absolute(args[0])
         if isinstance(function, _Source):
             return self.inline(function, args)
         if inspect.isfunction(function):
@@ -542,67 +455,8 @@ class _Writer:
         value = function.emit(self.builder, *values)
         return None if result is None else Typed(result, value)
 
-    def _absolute(self, x: Typed) -> Typed:
-        b = self.builder
-        if x.kind.family == "f":
-            function = b.module.declare_intrinsic("llvm.fabs", [x.kind.llvm])
-            return Typed(x.kind, b.call(function, [x.value]))
-        word = self.cast(x, WORD).value
-        negative = b.icmp_signed("<", word, WORD.llvm(0))
-        return Typed(WORD, b.select(negative, b.neg(word), word))
-
-    # -- kinds ------------------------------------------------------------------------------
-
-    def typed(self, value: Any) -> Typed:
-        """A value of the kernel for what may be known now: a word, float64 or bool."""
-        if isinstance(value, Typed):
-            return value
-        for python, kind in ((bool, BOOL), (int, WORD), (float, F64)):
-            if isinstance(value, python):
-                return Typed(kind, ir.Constant(kind.llvm, value))
-        raise Unsupported(f"{value!r} as a value")
-
-    def cast(self, value: Any, to: Kind) -> Typed:
-        """A value as NumPy and C convert it: ``np.float32(x)``, ``bool(x)``."""
-        if not isinstance(value, Typed):
-            if not isinstance(value, bool | int | float) or to.family == "p":
-                raise Unsupported(f"{value!r} as {to}")
-            python: Callable[[Any], Any] = {"b": bool, "f": float}.get(to.family, int)
-            return Typed(to, ir.Constant(to.llvm, python(value)))
-        kind, x, b = value.kind, value.value, self.builder
-        if kind == to:
-            return value
-        if "p" in (kind.family, to.family):
-            raise Unsupported(f"{kind} as {to}")
-        if to == BOOL:
-            if kind.family == "f":
-                return Typed(BOOL, b.fcmp_unordered("!=", x, ir.Constant(kind.llvm, 0.0)))
-            return Typed(BOOL, b.icmp_signed("!=", x, ir.Constant(kind.llvm, 0)))
-        signed = kind.family == "i"
-        if to.family == "f":
-            if kind.family == "f":
-                convert = b.fpext if to.bits > kind.bits else b.fptrunc
-            else:
-                convert = b.sitofp if signed else b.uitofp
-        elif kind.family == "f":
-            # By way of an integer that holds more, as C compilers do it for small ones.
-            wide = KINDS["int64"] if to.bits == 64 else KINDS["int32"]
-            return self.cast(Typed(wide, b.fptosi(x, wide.llvm)), to)
-        elif to.bits <= kind.bits:
-            convert = b.trunc if to.bits < kind.bits else b.bitcast
-        else:
-            convert = b.sext if signed else b.zext
-        return Typed(to, convert(x, to.llvm))
-
 
 _BUILTINS = {"min": min, "max": max, "abs": abs, "bool": BOOL, "int": WORD}
-_INTEGER_CODE = {"Add": "add", "Sub": "sub", "Mult": "mul", "LShift": "shl", "RShift": "ashr",
-                 "BitAnd": "and_", "BitOr": "or_", "BitXor": "xor"}  # fmt: skip
-_FLOAT_CODE = {"Add": "fadd", "Sub": "fsub", "Mult": "fmul", "Div": "fdiv"}
-_ON_KNOWN: dict[str, Callable[[int, int], int]] = {
-    "Add": int.__add__, "Sub": int.__sub__, "Mult": int.__mul__,
-}  # fmt: skip
-_COMPARISONS = {"Eq": "==", "NotEq": "!=", "Lt": "<", "LtE": "<=", "Gt": ">", "GtE": ">="}
 
 
 def _only_casts(node: ast.IfExp) -> bool:
