@@ -17,7 +17,17 @@ import numpy as np
 from .errors import GraphFreedError
 from .modes import Modes, thread
 from .stack import Stack
-from .tensor import INFERENCE, Shape, Tensor, View, extras, last_change, version_counter, wrap
+from .tensor import (
+    INFERENCE,
+    Shape,
+    Tensor,
+    View,
+    creating,
+    extras,
+    last_change,
+    version_counter,
+    wrap,
+)
 
 next_sequence = itertools.count().__next__
 _ndarray = np.ndarray
@@ -128,7 +138,9 @@ class Node:
 
 def node_hooks(node: Node) -> Hooks:
     if node.hooks is None:
-        node.hooks = Hooks()
+        with creating:
+            if node.hooks is None:
+                node.hooks = Hooks()
     return node.hooks
 
 
@@ -353,10 +365,15 @@ def _recorded(node: Node, args: tuple[Any, ...], outs: Any) -> None:
 def accumulator(t: Tensor) -> AccumulateGrad:
     """The leaf's node; one and the same as long as a graph refers to it."""
     e = extras(t)
-    node = e.accumulator() if e.accumulator is not None else None
+    ref = e.accumulator
+    node = None if ref is None else ref()
     if node is None:
-        node = AccumulateGrad(t)
-        e.accumulator = weakref.ref(node)
+        with creating:
+            if e.accumulator is not ref:  # another thread was faster
+                node = e.accumulator()
+            if node is None:
+                node = AccumulateGrad(t)
+                e.accumulator = weakref.ref(node)
     return node
 
 

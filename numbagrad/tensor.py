@@ -6,6 +6,7 @@ record attaches its methods (`ops.registry`), other modules use :func:`method`.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +17,9 @@ from .stack import described, innermost
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
+
+#: Held while something is made at first use that threads share: there must be one of it.
+creating = threading.Lock()
 
 # Stands where the version counter would be: inference tensors do not count versions.
 INFERENCE: list[Any] = []
@@ -288,7 +292,9 @@ def as_subclass(t: Tensor, cls: type[Tensor]) -> Any:
 def extras(t: Tensor) -> Extras:
     """The tensor's rarely used state, made at first use."""
     if t._extras is None:
-        t._extras = Extras()
+        with creating:
+            if t._extras is None:
+                t._extras = Extras()
     return t._extras
 
 

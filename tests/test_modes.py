@@ -14,7 +14,7 @@ from tests.programs import expected, programs, run, same
 EXPECTED = expected()
 
 
-@pytest.mark.parametrize("name", programs("modes", "inference", "threads"))
+@pytest.mark.parametrize("name", programs("modes", "inference"))
 def test_as_in_pytorch(name):
     ours = run(name, ng)
     assert same(ours, EXPECTED[name]), f"\nnumbagrad: {ours}\n  PyTorch: {EXPECTED[name]}"

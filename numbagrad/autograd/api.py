@@ -16,7 +16,7 @@ from ..ops.elementwise import fill
 from ..ops.export import public
 from ..ops.view import alias
 from ..tape import Edge, RemovableHandle, gradient_edge, node_hooks, refresh
-from ..tensor import INFERENCE, Tensor, extras, method, wrap
+from ..tensor import INFERENCE, Tensor, creating, extras, method, wrap
 from .engine import run_backward
 from .graph import GradientEdge, edge_meta
 
@@ -462,8 +462,9 @@ def _register_hook(self: Tensor, hook: Any) -> RemovableHandle:
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
     if self._node is None:
         e = extras(self)
-        if e.hooks is None:
-            e.hooks = {}
+        with creating:
+            if e.hooks is None:
+                e.hooks = {}
         return RemovableHandle(e.hooks, hook)
     hooks = node_hooks(self._node).tensor_pre
     return RemovableHandle(hooks.setdefault(self._nr, {}), hook)
@@ -477,6 +478,7 @@ def _register_post_accumulate_grad_hook(self: Tensor, hook: Any) -> RemovableHan
     if self._node is not None:
         raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
     e = extras(self)
-    if e.post_accumulate_hooks is None:
-        e.post_accumulate_hooks = {}
+    with creating:
+        if e.post_accumulate_hooks is None:
+            e.post_accumulate_hooks = {}
     return RemovableHandle(e.post_accumulate_hooks, hook)
