@@ -89,6 +89,23 @@ def test_gradients_that_float16_loses_are_kept():
     assert w.item() == 1 - 2.0**-6
 
 
+def test_a_compiled_backward_pass_sees_the_scale_change():
+    w = ng.ones(2, requires_grad=True)
+    optimizer = ng.optim.SGD([w], lr=0.25)
+    scaler = ng.amp.GradScaler(init_scale=8.0, growth_interval=1)
+    loss = ng.compile(lambda: scaler.scale((w * w).sum()))
+    for scale, left in ((8.0, 0.5), (16.0, 0.25), (32.0, 0.125)):
+        optimizer.zero_grad()
+        scaled = loss()
+        assert scaled.item() == scale * 2 * (2 * left) ** 2
+        scaled.backward()
+        scaler.step(optimizer)
+        scaler.update()
+        assert w.tolist() == [left, left]
+    with pytest.raises(RuntimeError, match="needs the values of a tensor"):
+        ng.compile(lambda: scaler.step(optimizer))()
+
+
 def test_a_scaler_for_another_device_is_off():
     with pytest.warns(UserWarning, match="runs on the CPU only. Disabling"):
         assert not ng.amp.GradScaler("cuda").is_enabled()

@@ -94,12 +94,13 @@ class GradScaler:
             raise AssertionError("The growth factor must be > 1.0.")
         if backoff_factor >= 1.0:
             raise AssertionError("The backoff factor must be < 1.0.")
-        self._init_scale = init_scale
+        # Made here and not by the first scale(), which may be traced.
+        self._scale = full((), init_scale)
+        self._used = False
         self._growth_factor = growth_factor
         self._backoff_factor = backoff_factor
         self._growth_interval = growth_interval
         self._good_steps = 0
-        self._scale: Tensor | None = None  # made by the first scale()
         self._states: dict[int, _State] = {}
 
     def scale(self, outputs: Any) -> Any:
@@ -111,8 +112,7 @@ class GradScaler:
         if not self._enabled:
             return outputs
         if isinstance(outputs, Tensor):
-            if self._scale is None:
-                self._scale = full((), self._init_scale)
+            self._used = True
             return outputs * self._scale
         if isinstance(outputs, Iterable):
             scaled = map(self.scale, outputs)
@@ -120,9 +120,9 @@ class GradScaler:
         raise ValueError("outputs must be a Tensor or an iterable of Tensors")
 
     def _begun(self, what: str) -> Tensor:
-        if self._scale is None:
+        if not self._used:
             raise AssertionError(
-                f"Attempted {what} but _scale is None.  This may indicate your script did not use "
+                f"Attempted {what} but nothing has been scaled yet.  This may indicate your script did not use "
                 "scaler.scale(loss or outputs) earlier in the iteration."
             )
         return self._scale
@@ -224,7 +224,7 @@ class GradScaler:
         """The factor; 1.0 if disabled."""
         if not self._enabled:
             return 1.0
-        return self._init_scale if self._scale is None else self._scale.item()
+        return self._scale.item()
 
     def get_growth_factor(self) -> float:
         """What the factor is multiplied by to grow."""
@@ -282,9 +282,7 @@ class GradScaler:
                 "The source state dict is empty, possibly because it was saved from a disabled "
                 "instance of GradScaler."
             )
-        self._init_scale = state_dict["scale"]
-        if self._scale is not None:
-            self._scale.fill_(state_dict["scale"])
+        self._scale.fill_(state_dict["scale"])
         self._growth_factor = state_dict["growth_factor"]
         self._backoff_factor = state_dict["backoff_factor"]
         self._growth_interval = state_dict["growth_interval"]
