@@ -21,6 +21,10 @@ ALL: list[tuple[type[optim.Optimizer], dict[str, Any]]] = [
     (optim.RMSprop, {"lr": 0.02}),
     (optim.RMSprop, {"lr": 0.01, "momentum": 0.5, "centered": True}),
     (optim.Adagrad, {"lr": 0.5}),
+    (optim.Adadelta, {"lr": 10.0, "eps": 1e-4}),
+    (optim.Adamax, {"lr": 0.1}),
+    (optim.NAdam, {"lr": 0.1}),
+    (optim.RAdam, {"lr": 0.1, "betas": (0.9, 0.99)}),
 ]
 
 
@@ -218,6 +222,25 @@ S = optim.lr_scheduler
 )  # fmt: skip
 def test_schedules(make, closed):
     np.testing.assert_allclose(rates(make), [closed(t) for t in range(8)], 1e-9)
+
+
+@pytest.mark.parametrize(("cls", "options"), [ALL[2], ALL[4], ALL[7], *ALL[8:]])
+def test_compiled_steps(cls, options):
+    eager, compiled = (ng.tensor([3.0, 4.0], requires_grad=True) for _ in range(2))
+    first, second = cls([eager], **options), cls([compiled], **options)
+
+    @ng.compile
+    def step():
+        second.zero_grad()
+        quadratic(compiled).backward()
+        second.step()
+
+    for _ in range(12):
+        first.zero_grad()
+        quadratic(eager).backward()
+        first.step()
+        step()
+    np.testing.assert_allclose(compiled.detach().numpy(), eager.detach().numpy(), 1e-5)
 
 
 def test_a_schedule_before_the_optimizer_warns():

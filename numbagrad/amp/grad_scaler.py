@@ -122,8 +122,8 @@ class GradScaler:
     def _begun(self, what: str) -> Tensor:
         if not self._used:
             raise AssertionError(
-                f"Attempted {what} but nothing has been scaled yet.  This may indicate your script did not use "
-                "scaler.scale(loss or outputs) earlier in the iteration."
+                f"Attempted {what} but nothing has been scaled yet.  This may indicate your script "
+                "did not use scaler.scale(loss or outputs) earlier in the iteration."
             )
         return self._scale
 

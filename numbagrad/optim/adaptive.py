@@ -1,4 +1,4 @@
-"""RMSprop and Adagrad."""
+"""RMSprop, Adagrad and Adadelta."""
 
 from __future__ import annotations
 
@@ -185,3 +185,79 @@ class Adagrad(Optimizer):
         for p, g in with_gradients(group):
             state = self.state[p]
             modify(_adagrad, (p, state["step"], state["sum"]), (g,), options)
+
+
+def _adadelta(p: Any, count: Any, square: Any, moved: Any, g: Any, o: dict[str, Any]) -> None:
+    rho, eps = o["rho"], o["eps"]
+    count += 1
+    if o["maximize"]:
+        g = -g
+    if o["weight_decay"]:
+        g = g + p * o["weight_decay"]
+    square *= rho
+    square += g * g * (1 - rho)
+    step = g * ((moved + eps) ** 0.5 / (square + eps) ** 0.5)
+    moved *= rho
+    moved += step * step * (1 - rho)
+    p -= step * o["lr"]
+
+
+class Adadelta(Optimizer):
+    """Adadelta: steps in the units of the parameter (Zeiler, 2012).
+
+    Args:
+        params: parameters or groups of them.
+        lr: a factor for the step.
+        rho: how much of the running means of squared gradients and steps is kept.
+        eps: added under both roots.
+        weight_decay: adds ``weight_decay * parameter`` to the gradient.
+        foreach, capturable: accepted for compatibility; they choose between implementations in
+            PyTorch.
+        maximize: climb instead of descending.
+        differentiable: not supported.
+
+    Raises:
+        ValueError: a negative option, or `rho` above 1.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1.0,
+        rho: float = 0.9,
+        eps: float = 1e-6,
+        weight_decay: float = 0,
+        foreach: bool | None = None,
+        *,
+        capturable: bool = False,
+        maximize: bool = False,
+        differentiable: bool = False,
+    ) -> None:
+        checked_number("learning rate", lr)
+        if not 0.0 <= rho <= 1.0:
+            raise ValueError(f"Invalid rho value: {rho}")
+        checked_number("epsilon value", eps)
+        checked_number("weight_decay value", weight_decay)
+        unsupported("Adadelta", differentiable=differentiable)
+        options = {
+            "lr": lr,
+            "rho": rho,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "maximize": maximize,
+            "capturable": capturable,
+            "foreach": foreach,
+            "differentiable": differentiable,
+        }
+        super().__init__(params, options)
+
+    def _update(self, group: dict[str, Any]) -> None:
+        options = {**group, "lr": learning_rate(group)}
+        for p, g in with_gradients(group):
+            state = self.state[p]
+            if not state:
+                state["step"] = zeros(())
+                state["square_avg"] = zeros_like(p)
+                state["acc_delta"] = zeros_like(p)
+            changed = (p, state["step"], state["square_avg"], state["acc_delta"])
+            modify(_adadelta, changed, (g,), options)
