@@ -160,6 +160,45 @@ def test_double_backward():
         close(ng.autograd.grad(g, x)[0], 6 * x)
 
 
+def test_complex_arguments():
+    def by_vjp():
+        fn = func.custom_vjp(lambda z: z * z)
+        fn.defvjp(lambda z: (z * z, z), lambda z, g: (g * (2 * z).conj(),))
+        return fn
+
+    def by_jvp():
+        fn = func.custom_jvp(lambda z: z * z)
+        fn.defjvp(lambda p, t: (p[0] * p[0], 2 * p[0] * t[0]))
+        return fn
+
+    square = lambda z: z * z  # noqa: E731
+    z = ng.tensor([1 + 2j, 0.5 - 1j], dtype=ng.complex128)
+    v = ng.tensor([0.3 - 1j, 2 + 1j], dtype=ng.complex128)
+    for fn in (by_vjp(), by_jvp(), func.checkpoint(square)):
+        for use in (
+            lambda f: func.jvp(f, (z,), (v,))[1],
+            lambda f: func.vjp(f, z)[1](v)[0],
+            lambda f: func.jvp(func.grad(lambda z: f(z).abs().sum()), (z,), (v,))[1],
+            lambda f: func.vmap(func.grad(lambda z: f(z).abs()))(z),
+        ):
+            close(use(fn), use(square))
+
+
+def test_integer_arguments_and_results():
+    fn = func.custom_vjp(lambda x, i: (x[i], i + 1))
+    fn.defvjp(
+        lambda x, i: ((x[i], i + 1), (x, i)),
+        lambda r, g: (ng.zeros_like(r[0]).index_add(0, r[1], g[0]), None),
+    )
+    i = ng.tensor([1, 1, 0])
+    close(func.grad(lambda x: fn(x, i)[0].sum())(X), t(1.0, 2.0))
+    _, pushed = func.jvp(lambda x: fn(x, i), (X,), (X,))
+    close(pushed[0], X[i])
+    assert pushed[1].tolist() == [0, 0, 0]
+    mapped = func.vmap(func.grad(lambda x, i: fn(x, i)[0].sum()), (None, 0))(X, ng.stack([i, i]))
+    close(mapped, t([1.0, 2.0], [1.0, 2.0]))
+
+
 def test_residuals_and_results_are_pytrees_and_other_arguments_pass_through():
     seen = []
     fn = func.custom_vjp(lambda p, scale, name, x: {"y": p["w"] * x * scale}, nondiff_argnums=2)

@@ -3,7 +3,9 @@
 A *key* is an int64 tensor ``(seed, offset)``. It names an endless sequence of 64-bit words: those
 of ``np.random.Philox(key=seed, counter=offset)``. Each step of the counter gives a *block* of four
 words, lanes 0 to 3, so word ``w`` is lane ``w % 4`` of block ``offset + w // 4``; `skip` moves the
-start by that many blocks. Element ``i`` (in C order, whatever the layout of the result) is made of
+start by that many blocks. Under `vmap` a key has dimensions in front, and so has the result: each
+key names the sequence of its own part. Element ``i`` (in C order, whatever the layout of the
+result) is made of
 
 =====================  =========================================================================
 uniform, float32       the 24 high bits of a 32-bit half: word i // 2, low half where i is even
@@ -141,24 +143,42 @@ def _integers(
     return words.view(np.int64).astype(dtype, copy=False)
 
 
+def _by_row(draw: Any) -> Any:
+    """The evaluation of an op whose key may have dimensions in front: those of the result."""
+
+    def evaluate(key: Any, *, shape: Shape, dtype: np.dtype[Any], **params: Any) -> Any:
+        if key.ndim == 1:
+            return draw(key, shape=shape, dtype=dtype, **params)
+        r = np.empty(shape, dtype)
+        inner = shape[key.ndim - 1 :]
+        for row in np.ndindex(key.shape[:-1]):
+            r[row] = draw(key[row], shape=inner, dtype=dtype, **params)
+        return r
+
+    return evaluate
+
+
 def _like_params(key: Any, *, shape: Shape, dtype: np.dtype[Any], **_: Any) -> Any:
     return shape, dtype
 
 
 random_uniform = primitive(
-    "random_uniform", _uniform, _like_params, inputs=("key",), kinds="i",
+    "random_uniform", _by_row(_uniform), _like_params, inputs=("key",), kinds="i",
     samples=lambda make: [call(make.key(), shape=(2, 3), dtype=dtypes.F32, skip=1)],
+    batch=SHIFT,
     doc="Uniform numbers in [0, 1) from a key.",
 )  # fmt: skip
 random_normal = primitive(
-    "random_normal", _normal, _like_params, inputs=("key",), kinds="i",
+    "random_normal", _by_row(_normal), _like_params, inputs=("key",), kinds="i",
     samples=lambda make: [call(make.key(), shape=(2, 3), dtype=dtypes.F64, skip=1)],
+    batch=SHIFT,
     doc="Normal numbers of mean 0 and standard deviation 1 from a key.",
 )  # fmt: skip
 random_integers = primitive(
-    "random_integers", _integers, _like_params, inputs=("key",), kinds="i",
+    "random_integers", _by_row(_integers), _like_params, inputs=("key",), kinds="i",
     samples=lambda make: [
         call(make.key(), shape=(2, 3), low=-1, count=5, dtype=dtypes.I64, skip=1)],
+    batch=SHIFT,
     doc="Integers in [low, low + count) from a key.",
 )  # fmt: skip
 
