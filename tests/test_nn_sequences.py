@@ -97,6 +97,49 @@ def test_dropout_between_layers_in_training_only():
         ng.nn.RNN(2, 3, dropout=0.5)
 
 
+# -- transformers ---------------------------------------------------------------------------------
+
+
+def test_padding_and_the_future_are_not_seen():
+    ng.manual_seed(5)
+    layer = ng.nn.TransformerEncoderLayer(4, 2, 8, batch_first=True).eval()
+    encoder = ng.nn.TransformerEncoder(layer, 2)
+    x = ng.randn(1, 4, 4)
+    changed = x.clone()
+    changed[0, 3] += 1
+    padding = ng.tensor([[False, False, False, True]])
+    causal = ng.nn.Transformer.generate_square_subsequent_mask(4)
+    for options in ({"src_key_padding_mask": padding}, {"mask": causal, "is_causal": True}):
+        before, after = (encoder(t, **options)[0, :3].detach() for t in (x, changed))
+        np.testing.assert_allclose(before.numpy(), after.numpy(), 1e-5, 1e-6)
+    assert not np.allclose(
+        encoder(x)[0, 0].detach().numpy(), encoder(changed)[0, 0].detach().numpy()
+    )
+
+
+def test_layers_of_a_stack_are_copies():
+    layer = ng.nn.TransformerDecoderLayer(4, 2, 8)
+    stack = ng.nn.TransformerDecoder(layer, 2)
+    first, second = (m.linear1.weight for m in stack.layers)
+    assert ng.equal(first, second)
+    assert first is not second and first is not layer.linear1.weight
+
+
+def test_a_training_step_of_a_transformer():
+    ng.manual_seed(6)
+    model = ng.nn.Transformer(4, 2, 1, 1, 8, batch_first=True, norm_first=True)
+    source, target = ng.randn(2, 3, 4), ng.randn(2, 2, 4)
+    optimizer = ng.optim.SGD(model.parameters(), lr=0.05)
+    losses = []
+    for _ in range(6):
+        optimizer.zero_grad()
+        loss = F.mse_loss(model.eval()(source, target), target)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses == sorted(losses, reverse=True)
+
+
 # -- alignments -----------------------------------------------------------------------------------
 
 
@@ -166,6 +209,7 @@ def test_weighted_bags():
 
 
 PADDED = ng.ones(3, 2, 1)
+LAYER = ng.nn.TransformerEncoderLayer(4, 2, 8)
 TABLE = ng.ones(4, 2)
 INDEX = ng.tensor([0, 1])
 
@@ -182,6 +226,13 @@ INDEX = ng.tensor([0, 1])
             lambda: KINDS["LSTM"](3, 4)(ng.ones(3, 2, 3), (ng.ones(1, 2, 4), ng.ones(1, 1, 4))),
             RuntimeError,
             r"Expected hidden\[1\] size \(1, 2, 4\), got \[1, 1, 4\]",
+        ),
+        (lambda: LAYER(ng.ones(3, 4), ng.ones(3, 3).long()), AssertionError, "bool and floating"),
+        (lambda: LAYER(ng.ones(3, 4), is_causal=True), RuntimeError, "Need attn_mask"),
+        (
+            lambda: ng.nn.TransformerEncoderLayer(4, 2, activation="tanh"),
+            RuntimeError,
+            "relu/gelu, not tanh",
         ),
         (lambda: CELLS["RNN"](3, 4)(ng.ones(2, 5)), RuntimeError, "got 5 expected 3"),
         (lambda: rnn.pack_padded_sequence(PADDED, [1, 3]), RuntimeError, "enforce_sorted=False"),

@@ -158,6 +158,17 @@ def _construct(cls: Any, arguments: Any, convert: Any = lambda x: x) -> Any:
     return cls(*convert(arguments.args), **convert(arguments.kwargs))
 
 
+def _ours(x: Any) -> Any:
+    """An argument of a constructor: functions of PyTorch's nn become ours."""
+    if isinstance(x, torch.nn.Module):
+        raise Unsupported("a module made of a given module: see test_nn_sequences.py")
+    if isinstance(x, dict):
+        return {k: _ours(v) for k, v in x.items()}
+    if isinstance(x, list | tuple):
+        return type(x)(map(_ours, x))
+    return getattr(ng.nn.functional, x.__name__) if callable(x) else to_ng(x)
+
+
 def _leaves(x: Any) -> Any:
     """Copies of the tensors: some samples are computed from each other."""
     if isinstance(x, torch.Tensor):
@@ -170,7 +181,7 @@ def _leaves(x: Any) -> Any:
 def _module_case(info: Any, ours_cls: Any, training: bool, inputs: Any) -> None:
     theirs = _construct(info.module_cls, inputs.constructor_input).double().train(training)
     try:
-        ours = _construct(ours_cls, inputs.constructor_input, to_ng).double().train(training)
+        ours = _construct(ours_cls, inputs.constructor_input, _ours).double().train(training)
     except NotImplementedError as error:
         raise Unsupported(str(error)) from None
     assert repr(ours) == repr(theirs).replace("NonDynamicallyQuantizableLinear", "Linear")

@@ -1,4 +1,4 @@
-"""Recurrent networks and packed sequences give what PyTorch's give with the same weights."""
+"""Recurrent networks, packed sequences and transformers: the same weights, the same results."""
 
 from __future__ import annotations
 
@@ -117,3 +117,62 @@ def test_functions_of_the_package() -> None:
                               False),
             getattr(torch, name)(x, state[0][:1], w, True, 1, 0.0, False, False, False),
         )  # fmt: skip
+
+
+def _transformers(library: Any, norm_first: bool, batch_first: bool) -> Any:
+    nn = library.nn
+    options = {"norm_first": norm_first, "batch_first": batch_first, "dropout": 0.0}
+    layer = nn.TransformerDecoderLayer(6, 2, 8, activation="gelu", **options)
+    encoder = nn.TransformerEncoder(
+        nn.TransformerEncoderLayer(6, 3, 8, **options), 2, nn.LayerNorm(6)
+    )
+    return nn.ModuleList(
+        [encoder, nn.TransformerDecoder(layer, 2), nn.Transformer(6, 2, 1, 1, 8, **options)]
+    )
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+def test_transformers(norm_first: bool, batch_first: bool, training: bool) -> None:
+    torch.manual_seed(0)
+    theirs = _transformers(torch, norm_first, batch_first).double().train(training)
+    ours = _transformers(ng, norm_first, batch_first).double().train(training)
+    expected = repr(theirs).replace("NonDynamicallyQuantizableLinear", "Linear")
+    assert repr(ours) == expected
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    ours.load_state_dict({k: to_ng(v.clone()) for k, v in theirs.state_dict().items()})
+    shape = (2, 4, 6) if batch_first else (4, 2, 6)
+    x, y = (torch.randn(shape, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    padding = torch.tensor([[False, False, False, True], [False, False, True, True]])
+    causal = torch.nn.Transformer.generate_square_subsequent_mask(4, dtype=torch.float64)
+
+    def run(modules: Any, x: Any, y: Any, padding: Any, causal: Any) -> Any:
+        encoder, decoder, both = modules
+        memory = encoder(x, src_key_padding_mask=padding)
+        options = {"tgt_mask": causal, "tgt_is_causal": True}
+        return [
+            encoder(x, causal, is_causal=True),
+            encoder(x[0]),
+            decoder(y, memory, **options, memory_key_padding_mask=padding),
+            both(x, y, **options, src_key_padding_mask=padding),
+        ]
+
+    # PyTorch's fast path, which writes zeros for padding, is not taken: parameters require grad.
+    result = run(ours, *map(to_ng, (x, y, padding, causal)))
+    expected = run(theirs, x, y, padding, causal)
+    check(result, expected, tolerance=10)
+
+
+def test_transformer_gradients() -> None:
+    torch.manual_seed(0)
+    theirs = _transformers(torch, False, True)[2].double()
+    ours = _transformers(ng, False, True)[2].double()
+    ours.load_state_dict({k: to_ng(v.clone()) for k, v in theirs.state_dict().items()})
+    x, y = (torch.randn(2, 3, 6, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    our_x, our_y = to_ng(x), to_ng(y)
+    result, expected = ours(our_x, our_y), theirs(x, y)
+    check_gradients(
+        result, [our_x, our_y, *ours.parameters()], expected, [x, y, *theirs.parameters()],
+        order=1, tolerance=10,
+    )  # fmt: skip
