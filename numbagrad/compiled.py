@@ -19,9 +19,11 @@ from .autograd.engine import run_backward
 from .autograd.recorder import REGION
 from .errors import GraphFreedError
 from .ir.graph import Graph
+from .ir.interpret import interpret
 from .ir.pytree import flatten, graft, paths, unflatten
 from .modes import span, thread
 from .ops.view import reshape, view
+from .passes.dce import dce
 from .replay import check_gradients
 from .surroundings import Named
 from .tape import Node, gradient_edge
@@ -68,11 +70,10 @@ class CompiledFunctionBackward(Node):
             return self.again(grads)
         backward = self.traced.backward
         assert backward is not None
-        outs = backward.graph.inputs[len(self.residuals) :]
-        arrays = [
-            np.zeros(v.shape, v.dtype) if g is None else np.asarray(g._data, order="C")
-            for v, g in zip(outs, grads, strict=True)
-        ]
+        cotangents = _cotangents(backward.graph, grads)
+        if _mapped(grads):
+            return interpret(backward.graph, [*map(wrap, self.residuals), *cotangents])
+        arrays = [np.asarray(g._data, order="C") for g in cotangents]
         if self.traced.outer_steps and thread.modes.anomaly is not None:
             self.check(arrays)
         results = backward([*self.residuals, *arrays])
@@ -254,7 +255,7 @@ class Compiled:
 
     def _run(self, traced: Traced, tensors: list[Tensor], args: Any, kwargs: Any) -> Any:
         reads = [read() for read in traced.reads]
-        inputs = [*traced.arrays(tensors), *reads]
+        inputs = [*[t._data for t in traced.operands(tensors)], *reads]
         if traced.inner_steps and (thread.modes.anomaly is not None or traced.checked):
             check_gradients(_written(traced), traced.inner_steps, inputs, thread.modes.anomaly)
         values = traced.forward(inputs)
@@ -317,7 +318,7 @@ class Compiled:
         node.check = lambda grads: check_gradients(
             _written(traced),
             traced.outer_steps,
-            [*traced.arrays(_tensors((args, kwargs))), *reads, *grads],
+            [*[t._data for t in traced.operands(_tensors((args, kwargs)))], *reads, *grads],
             thread.modes.anomaly,
         )
         return node
@@ -348,6 +349,10 @@ class Compiled:
         self, traced: Traced, reads: list[Any], args: Any, kwargs: Any, grads: list[Any]
     ) -> Any:
         """The gradients as a compiled function of inputs and cotangents, which has its own."""
+        if _mapped(grads):
+            graph = dce(_written(traced))
+            operands = traced.operands(_tensors((args, kwargs)))
+            return interpret(graph, [*operands, *map(wrap, reads), *_cotangents(graph, grads)])
         if traced.higher is None:
 
             def gradients(reads: Any, args: Any, kwargs: Any, grads: Any) -> list[Any]:
@@ -403,6 +408,19 @@ class Compiled:
 def _tensors(tree: Any) -> list[Tensor]:
     """The distinct tensors in nested containers."""
     return list({id(x): x for x in flatten(tree)[0] if isinstance(x, Tensor)}.values())
+
+
+def _mapped(grads: list[Any]) -> bool:
+    """Whether gradients come from under a transform, whose tracers no program takes."""
+    return any(g is not None and g._data.__class__ is not _ndarray for g in grads)
+
+
+def _cotangents(graph: Graph, grads: list[Any]) -> list[Tensor]:
+    """The gradients as the last inputs of a graph: zeros where there is none."""
+    return [
+        wrap(np.zeros(v.shape, v.dtype)) if g is None else g
+        for v, g in zip(graph.inputs[len(graph.inputs) - len(grads) :], grads, strict=True)
+    ]
 
 
 def _written(traced: Traced) -> Graph:

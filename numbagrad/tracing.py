@@ -94,8 +94,8 @@ class Traced:
         self.backward: Executable | None = None
         self.backward_copied: list[int] = []
         self.higher: Any = None  # the gradient as a compiled function, for double backward
-        # For anomaly mode: the trace as it was written down, inputs and cotangents to gradients,
-        # and the nodes that run backward in the two programs.
+        # The trace as it was written down, from inputs and cotangents to gradients, and for anomaly
+        # mode the nodes that run backward in the two programs.
         self.written: Graph | None = None
         self.inner_steps: list[GradientStep] = []
         self.outer_steps: list[GradientStep] = []
@@ -109,12 +109,12 @@ class Traced:
         """Whether the function itself switches anomaly mode on."""
         return any(s.switched and s.anomaly is not None for s in self.inner_steps)
 
-    def arrays(self, tensors: list[Tensor]) -> list[Any]:
+    def operands(self, tensors: list[Tensor]) -> list[Tensor]:
         """What a call with these arguments passes to the program, but for what it `reads`."""
         pinned = {i for i, _ in self.pinned}
-        arrays = [t._data for i, t in enumerate(tensors) if i not in pinned]
-        arrays += [find(ref, tensors)._data for ref in self.captures]
-        return arrays
+        operands = [t for i, t in enumerate(tensors) if i not in pinned]
+        operands += [find(ref, tensors) for ref in self.captures]
+        return operands
 
     def misfit(self, tensors: list[Tensor]) -> str:
         """Why this trace is not valid for a call now: empty if it is."""
@@ -508,8 +508,10 @@ class _Call:
             again, residuals = _recomputed(first, later, gradients, inputs)
         traced.inner_steps = [s for s in tracing.gradients if s.at <= forward]
         traced.outer_steps = [s for s in tracing.gradients if s.at > forward]
-        if tracing.gradients:
-            traced.written = Graph((*inputs, *tangents), tuple(tracing.eqns), (), dict(consts))
+        if tracing.gradients or gradients:
+            traced.written = Graph(
+                (*inputs, *tangents), tuple(tracing.eqns), tuple(gradients), dict(consts)
+            )
         traced.residuals = len(self.values)
         graph = passes.run(Graph(tuple(inputs), tuple(first), (*self.values, *residuals), consts))
         traced.forward = Executable(graph, arrays)

@@ -17,6 +17,7 @@ from ..modes import thread
 from ..stack import PACKAGE
 from ..tape import Node, Trail, Watch, input_shapes, observe
 from ..tensor import Shape, Tensor
+from ..transforms.levels import LevelTracer
 
 __all__ = ["detect_anomaly", "is_anomaly_check_nan_enabled", "is_anomaly_enabled",
            "set_detect_anomaly"]  # fmt: skip
@@ -96,6 +97,8 @@ class AnomalyWatch(Watch):
 def _values(g: Any) -> Any:
     """The floating-point array of a gradient; None if there is none, as of a tracer."""
     data = g._data if isinstance(g, Tensor) else g
+    while isinstance(data, LevelTracer):  # under `vmap` and the like the values are inside
+        data = data.contents()[0]._data
     return data if data.__class__ is np.ndarray and data.dtype.kind in "fc" else None
 
 
