@@ -129,3 +129,16 @@ def test_inference_mode_is_a_mode_of_creation():
             assert t.is_inference()
         assert ng.ones(2, requires_grad=True).requires_grad
     assert not ng.zeros(2).is_inference()
+
+
+def test_inference_mode_records_counts_and_tracks_nothing():
+    x = ng.ones(3, requires_grad=True)
+    with ng.inference_mode():
+        y = x * 2
+        part = y[1:]
+        y.add_(1)
+        part.mul_(2)
+    assert y.tolist() == [3.0, 6.0, 6.0] and part.tolist() == [6.0, 6.0]
+    assert x._extras is None and x._counter is None  # no node and no counter was made for the input
+    for t in (y, part):
+        assert t.grad_fn is None and t._counter == [] and t._view is None
