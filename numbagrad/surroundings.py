@@ -77,11 +77,12 @@ class Fact(NamedTuple):
 
 
 class Surroundings:
-    """What `fn` can see: `facts` it depends on, and `named` tensors by their id."""
+    """What `fn` can see: `facts` it depends on, `named` tensors by their id, `modules`."""
 
     def __init__(self, fn: Callable[..., Any], objects: Iterable[Any] = ()) -> None:
         self.facts: list[Fact] = []
         self.named: dict[int, Named] = {}
+        self.modules: list[Any] = []
         self._seen: set[Any] = set()
         self._twice: set[int] = set()
         self._functions: list[types.FunctionType] = []
@@ -164,6 +165,8 @@ class Surroundings:
         if isinstance(x, types.ModuleType | type | Tensor) or id(x) in self._seen:
             return
         if type(x).__module__.startswith(_OURS):  # modules and optimizers tell the trace themselves
+            if hasattr(x, "_guard"):
+                self.modules.append(x)
             return
         attributes = getattr(x, "__dict__", None)
         if type(attributes) is not dict:

@@ -221,6 +221,8 @@ class _Call:
     ) -> None:
         self.tracing = tracing
         self.surroundings = surroundings
+        for module in surroundings.modules:
+            module._guard(tracing)
         self.tensors = tensors
         self.pinned = pinned
         self.origins: list[Edge | None] = []

@@ -274,3 +274,40 @@ def test_numbers_that_modules_read():
     for slope, p in ((0.5, 0.0), (2.0, 0.0), (2.0, 1.0)):
         model[1].negative_slope, model[2][0].p = slope, p
         np.testing.assert_allclose(f(x).detach().numpy(), model(x).detach().numpy(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("owned", [False, True])
+def test_lists_of_modules(owned):
+    class Model(nn.Module):
+        def __init__(self, layers: Any) -> None:
+            super().__init__()
+            self.layers = layers
+
+        def forward(self, x: ng.Tensor) -> ng.Tensor:
+            for layer in self.layers:
+                x = layer(x)
+            return x
+
+    layers = nn.ModuleList([nn.LeakyReLU(2.0)])
+
+    def functional(x: ng.Tensor) -> ng.Tensor:
+        for layer in layers:
+            x = layer(x)
+        return x
+
+    f: Any = ng.compile(Model(layers) if owned else functional)
+    assert value(f(-ONE)) == -2
+    layers.append(nn.LeakyReLU(3.0))
+    assert value(f(-ONE)) == -6
+    layers[0] = nn.LeakyReLU(5.0)
+    assert value(f(-ONE)) == -15
+    del layers[1]
+    assert value(f(-ONE)) == -5
+
+
+def test_parameter_added_to_a_module():
+    m = nn.Linear(1, 1, bias=False)
+    f = ng.compile(m)
+    before = f(ONE[None])
+    m.bias = nn.Parameter(ONE * 3)
+    assert f(ONE[None]).item() == pytest.approx(before.item() + 3)

@@ -94,6 +94,16 @@ for _name in ("lt", "le", "gt", "ge", "add", "sub", "mul", "invert", "bool", "it
     setattr(TraceTracer, f"__{_name}__", _no_values(f"__{_name}__"))
 
 
+class _Size:
+    """How many entries a dictionary has, read like one of them."""
+
+    def __init__(self, dictionary: dict[str, Any]) -> None:
+        self.dictionary = dictionary
+
+    def get(self, key: str) -> int:
+        return len(self.dictionary)
+
+
 class Trace(Interpreter, Watch):
     """Writes down every op it sees.
 
@@ -112,9 +122,10 @@ class Trace(Interpreter, Watch):
         #: Inputs whose values a function gives at each call.
         self.reads: list[tuple[Callable[[], Any], Var]] = []
         #: What else the trace depends on: ``dictionary[key]`` was `value`.
-        self.guards: list[tuple[dict[str, Any], str, Any]] = []
+        self.guards: list[tuple[Any, str, Any]] = []
         #: Set if the function made state that it keeps: its next call may do something else.
         self.once = False
+        self._guarded: set[Any] = set()
         self._made: dict[int, tuple[Tensor, Any]] = {}  # with the array it began with
         self._keys: dict[int, tuple[Any, Tensor, list[int]]] = {}
         #: For anomaly mode: what ran backward, in order.
@@ -272,7 +283,17 @@ class Trace(Interpreter, Watch):
 
     def guard(self, dictionary: dict[str, Any], key: str) -> None:
         """The trace holds as long as this entry of a dictionary is what it is now."""
-        self.guards.append((dictionary, key, dictionary.get(key)))
+        if (id(dictionary), key) not in self._guarded:
+            self._guarded.add((id(dictionary), key))
+            self.guards.append((dictionary, key, dictionary.get(key)))
+
+    def guard_entries(self, dictionary: dict[str, Any]) -> None:
+        """The trace holds as long as a dictionary has these entries and no others."""
+        for key in dictionary:
+            self.guard(dictionary, key)
+        if (id(dictionary), None) not in self._guarded:
+            self._guarded.add((id(dictionary), None))
+            self.guards.append((_Size(dictionary), "the number of entries", len(dictionary)))
 
     def close(self) -> None:
         """End the trace: give all tensors outside of it back what they were."""

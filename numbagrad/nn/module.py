@@ -479,9 +479,12 @@ class Module:
         for name in self.__dict__.keys() & (code.co_names if code is not None else ()):
             if isinstance(self.__dict__[name], _PLAIN):
                 trace.guard(self.__dict__, name)
-        for registered in (self._parameters, self._buffers):
-            for name in registered:
-                trace.guard(registered, name)
+        for registered in (self._parameters, self._buffers, self._modules):
+            if registered:
+                trace.guard_entries(registered)
+        for child in self._modules.values():
+            if child is not None and type(child).forward is Module.forward:
+                child._guard(trace)  # a container, which nobody calls
 
     def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         result = None
