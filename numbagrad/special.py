@@ -8,7 +8,7 @@ from typing import Any
 from .ops import composite as C
 from .ops import elementwise as E
 from .ops import math as M
-from .ops.export import EXPORTS, accepts_out, check_tensor, operands
+from .ops.export import EXPORTS, NAMESPACES, accepts_out, check_tensor, operands
 from .tensor import Tensor
 
 _SAME = (
@@ -20,6 +20,8 @@ _SAME = (
 def __getattr__(name: str) -> Any:
     if name in _SAME:
         return EXPORTS[name]
+    if name in NAMESPACES["special"]:
+        return NAMESPACES["special"][name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

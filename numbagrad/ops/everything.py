@@ -3,6 +3,7 @@
 from . import (
     activation,
     arrange,
+    calculus,
     composite,
     conv,
     decompositions,
@@ -16,14 +17,17 @@ from . import (
     reduce,
     scatter,
     shape,
+    signal,
     solutions,
     sorting,
+    special,
     storage,
 )
 
 __all__ = [
     "activation",
     "arrange",
+    "calculus",
     "composite",
     "conv",
     "decompositions",
@@ -37,7 +41,9 @@ __all__ = [
     "reduce",
     "scatter",
     "shape",
+    "signal",
     "solutions",
     "sorting",
+    "special",
     "storage",
 ]

@@ -130,6 +130,11 @@ GAPS = (
         "a converted sample has no storage beyond its elements",
         when=lambda d, s: s.input.untyped_storage().nbytes() > s.input.numel() * s.input.itemsize,
     ),
+    Gap(
+        "istft",
+        "the window has a gradient, which PyTorch drops",
+        when=lambda d, s: s.kwargs.get("window") is not None,
+    ),
     # Not there yet.
     Gap("einsum", "PyTorch widens integers that it sums over", when=lambda d, s: d is torch.uint8),
     Gap("logaddexp", "complex: another branch of the logarithm", when=lambda d, s: d.is_complex),
