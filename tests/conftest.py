@@ -1,14 +1,18 @@
-"""What all tests share: the compiler's graphs are verified between passes."""
+"""What all tests share: graphs are verified between passes, generated kernels need no Numba."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from numbagrad import passes
 from numbagrad.ir.graph import Graph
 from numbagrad.ir.verify import verify
+from numbagrad.runtime import lower
+from numbagrad.runtime.arithmetic import Unsupported
+from numbagrad.runtime.translate import translate
 
 
 def _verified(graph: Graph) -> Graph:
@@ -28,3 +32,20 @@ def verified_passes() -> Iterator[None]:
     run, passes.run = passes.run, _verified
     yield
     passes.run = run
+
+
+def _translated(source: str, entry: str, *rest: Any) -> str:
+    try:
+        return translate(source, entry, *rest)
+    except Unsupported as error:
+        if "numbagrad.kernels" in source and "numba." not in source:
+            raise AssertionError(f"a kernel waits for Numba: {error}\n{source}") from error
+        raise
+
+
+@pytest.fixture(autouse=True, scope="session")
+def translated_kernels() -> Iterator[None]:
+    """No kernel that any test generates goes beyond what is translated without Numba."""
+    lower.translate = _translated
+    yield
+    lower.translate = translate

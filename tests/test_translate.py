@@ -89,6 +89,8 @@ SCALAR = {
     "unary": "    return -a + ~b + abs(a) + bool(b) + int(a)\n",
     "comparisons": "    return (a < b) + 2 * (a == b) + 4 * (a != b) + 8 * (a >= 1)\n",
     "not": "    return (not a) + 2 * (not b < a)\n",
+    "known now": "    c = (1 < 2) & (False != False) | (3 == b)\n"
+                 "    return c + 2 * ~bool(a) + (a > 0)\n",
     "min and max": "    return min(a, b) * 100 + max(a, 3)\n",
     "conditional": "    return a if a > b else b * 2\n",
     "and, or": "    if a > 0 and b // a > 0 or a == -3:\n        return 1\n    return 0\n",

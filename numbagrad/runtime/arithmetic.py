@@ -6,6 +6,7 @@ of their types, and a float never meets an integer without a conversion that is 
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -45,6 +46,8 @@ class Arithmetic:
         if not isinstance(value, Typed):
             if name == "USub" and not isinstance(value, bool):
                 return -value
+        elif value.kind == BOOL and name == "Invert":
+            return Typed(BOOL, b.not_(value.value))
         elif value.kind.family == "f" and name == "USub":
             return Typed(value.kind, b.fneg(value.value))
         elif value.kind.family in "iu" and name in ("USub", "Invert"):
@@ -81,24 +84,26 @@ class Arithmetic:
             value = b.add(rest, b.select(other, y, zero))
         return Typed(WORD, b.select(by_zero, zero, value))
 
-    def compare(self, name: str, x: Any, y: Any) -> Typed:
+    def compare(self, name: str, x: Any, y: Any) -> Any:
         """A comparison; false where a float is NaN, except for `!=`."""
-        operator = _COMPARISONS.get(name)
-        if operator is None or not (isinstance(x, Typed) or isinstance(y, Typed)):
+        if name not in _COMPARISONS:
             raise Unsupported(f"the comparison {name}")
+        sign, on_known = _COMPARISONS[name]
+        if not isinstance(x, Typed) and not isinstance(y, Typed):
+            return on_known(x, y)
         x, y = self.alike(x, y)
         b = self.builder
         if x.kind.family != "f":
-            return Typed(BOOL, b.icmp_signed(operator, x.value, y.value))
-        compare = b.fcmp_unordered if operator == "!=" else b.fcmp_ordered
-        return Typed(BOOL, compare(operator, x.value, y.value))
+            return Typed(BOOL, b.icmp_signed(sign, x.value, y.value))
+        compare = b.fcmp_unordered if sign == "!=" else b.fcmp_ordered
+        return Typed(BOOL, compare(sign, x.value, y.value))
 
-    def extremum(self, operator: str, x: Any, y: Any) -> Typed:
+    def extremum(self, sign: str, x: Any, y: Any) -> Typed:
         """The smaller ("<") or larger (">") of two words."""
         x, y = self.alike(x, y)
         if x.kind != WORD:
             raise Unsupported(f"the smaller or larger of two {x.kind}")
-        test = self.builder.icmp_signed(operator, x.value, y.value)
+        test = self.builder.icmp_signed(sign, x.value, y.value)
         return Typed(WORD, self.builder.select(test, x.value, y.value))
 
     def absolute(self, x: Typed) -> Typed:
@@ -173,6 +178,10 @@ _INTEGER_CODE = {"Add": "add", "Sub": "sub", "Mult": "mul", "LShift": "shl", "RS
                  "BitAnd": "and_", "BitOr": "or_", "BitXor": "xor"}  # fmt: skip
 _FLOAT_CODE = {"Add": "fadd", "Sub": "fsub", "Mult": "fmul", "Div": "fdiv"}
 _ON_KNOWN: dict[str, Callable[[int, int], int]] = {
-    "Add": int.__add__, "Sub": int.__sub__, "Mult": int.__mul__,
+    "Add": operator.add, "Sub": operator.sub, "Mult": operator.mul,
+    "BitAnd": operator.and_, "BitOr": operator.or_, "BitXor": operator.xor,
 }  # fmt: skip
-_COMPARISONS = {"Eq": "==", "NotEq": "!=", "Lt": "<", "LtE": "<=", "Gt": ">", "GtE": ">="}
+_COMPARISONS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
+    "Eq": ("==", operator.eq), "NotEq": ("!=", operator.ne), "Lt": ("<", operator.lt),
+    "LtE": ("<=", operator.le), "Gt": (">", operator.gt), "GtE": (">=", operator.ge),
+}  # fmt: skip
