@@ -21,9 +21,18 @@ from ..runtime import openblas
 from ..tensor import Tensor
 from . import view as V
 from .batching import batch_conv, batch_conv_weight, batch_images, batch_max_pool_index
-from .elementwise import conj
+from .elementwise import conj, select
 from .gather import add_rows
-from .registry import call, primitive
+from .registry import REGISTRY, call, primitive
+from .window_lowering import (
+    can_pool,
+    lower_conv,
+    lower_conv_input,
+    lower_conv_weight,
+    lower_max_pool,
+    lower_max_pool_index,
+    lower_pool_sum,
+)
 
 Shape = tuple[int, ...]
 Pads = tuple[tuple[int, int], ...]
@@ -84,6 +93,28 @@ def _window_samples(shape: Shape) -> Any:
     two = {"kernel": (2, 2), "stride": (1, 2), "padding": ((1, 0), (0, 1)), "dilation": (2, 1)}
     one = {"kernel": (2,), "stride": (2,), "padding": ((0, 0),), "dilation": (1,)}
     return lambda make: [call(make(*shape), **two), call(make(2, 1, 4), **one)]
+
+
+def _gather_windows(g: Tensor, x_shape: Shape, kernel: Any, stride: Any, dilation: Any) -> Tensor:
+    columns = math.prod(kernel) * x_shape[1], math.prod(g._data.shape[2 + len(kernel) :])
+    none = ((0, 0),) * len(kernel)
+    return col2im(
+        V.reshape(g, (x_shape[0], *columns)), shape=x_shape, kernel=kernel, stride=stride,
+        padding=none, dilation=dilation,
+    )  # fmt: skip
+
+
+windows = primitive(
+    "windows", _windows,
+    lambda x, kernel, stride, dilation, out: ((*x.shape[:2], *kernel, *out), x.dtype),
+    grad=_gather_windows, linear=True,
+    samples=lambda make: [
+        call(make(2, 2, 4, 5), kernel=(2, 2), stride=(1, 2), dilation=(2, 1), out=(2, 2)),
+        call(make(1, 2, 4), kernel=(2,), stride=(2,), dilation=(1,), out=(2,)),
+    ],
+    view=True, batch=batch_images,
+    doc="The view of all windows: (batch, channels, *kernel, *out).",
+)  # fmt: skip
 
 
 # -- convolution ----------------------------------------------------------------------------------
@@ -178,6 +209,22 @@ def _products(windows: int, w: Any) -> int:
     return 2 * windows * math.prod(w.shape[1:])
 
 
+def _lower_conv(x: Tensor, w: Tensor, **sizes: Any) -> Tensor:
+    shape, _ = _conv_shape(x._data, w._data, **sizes)
+    lowered = lower_conv(windows, x, w, shape[2:], **sizes)
+    return conv(x, w, **sizes) if lowered is None else lowered
+
+
+def _lower_conv_input(g: Tensor, w: Tensor, **sizes: Any) -> Tensor:
+    lowered = lower_conv_input(windows, g, w, **sizes)
+    return conv_input(g, w, **sizes) if lowered is None else lowered
+
+
+def _lower_conv_weight(g: Tensor, x: Tensor, **sizes: Any) -> Tensor:
+    lowered = lower_conv_weight(windows, g, x, **sizes)
+    return conv_weight(g, x, **sizes) if lowered is None else lowered
+
+
 conv = primitive(
     "conv", _in_float32(_conv), _conv_shape, inputs=("x", "w"), array_rules=True,
     grad=(
@@ -195,6 +242,7 @@ conv = primitive(
     ],
     multilinear=True,
     flops=lambda x, w, **p: _products(math.prod(_conv_shape(x, w, **p)[0]), w),
+    lower=_lower_conv,
     batch=batch_conv,
     doc="The sums of products of w with all windows of x.",
 )  # fmt: skip
@@ -214,6 +262,7 @@ conv_input = primitive(
     ],
     multilinear=True,
     flops=lambda x, w, **_: _products(math.prod(x.shape), w),
+    lower=_lower_conv_input,
     batch=batch_conv,
     doc="The transpose of conv with respect to its image: a convolution with gaps between x.",
 )  # fmt: skip
@@ -237,6 +286,7 @@ conv_weight = primitive(
     flops=lambda x, y, kernel, groups, **_: (
         2 * math.prod(x.shape) * y.shape[1] // groups * math.prod(kernel)
     ),
+    lower=_lower_conv_weight,
     batch=batch_conv_weight,
     doc="The transpose of conv with respect to its weight.",
 )  # fmt: skip
@@ -321,8 +371,8 @@ def _max_pool_index(x: Any, *, kernel: Shape, stride: Shape, padding: Pads, dila
         better = seen > best
         if x.dtype.kind == "f":
             better |= seen != seen
-        np.copyto(best, seen, where=better)
-        np.copyto(which, number, where=better)
+        best = select(better, seen, best)
+        which = select(better, np.array(number), which)
     rank = len(kernel)
     places = np.unravel_index(which, kernel)
     index = np.arange(x.shape[0] * x.shape[1]).reshape(*x.shape[:2], *(1,) * rank)
@@ -334,11 +384,22 @@ def _max_pool_index(x: Any, *, kernel: Shape, stride: Shape, padding: Pads, dila
     return index
 
 
+def _lower_pool(op: str, lower: Any) -> Any:
+    def rule(x: Tensor, **sizes: Any) -> Tensor:
+        shape, _ = _pool_shape(x._data, **sizes)
+        if can_pool(x, sizes["kernel"], shape[2:]):
+            return lower(x, shape[2:], **sizes)
+        return REGISTRY[op](x, **sizes)
+
+    return rule
+
+
 max_pool_index = primitive(
     "max_pool_index", _max_pool_index,
     lambda x, kernel, stride, padding, dilation: (
         _pool_shape(x, kernel, stride, padding, dilation)[0], dtypes.I64),
     kinds="iuf", samples=_window_samples((1, 2, 3, 4)),
+    lower=_lower_pool("max_pool_index", lower_max_pool_index),
     batch=batch_max_pool_index,
     doc="Where in the flattened x the maxima of the windows are.",
 )  # fmt: skip
@@ -357,6 +418,7 @@ def _max_pool_grad(
 
 max_pool = primitive(
     "max_pool", _max_pool, _pool_shape, grad=_max_pool_grad, kinds="iuf",
+    lower=_lower_pool("max_pool", lower_max_pool),
     samples=_window_samples((1, 2, 3, 4)),
     batch=batch_images,
     doc="The maximum of each window; the first of equal ones gets the gradient.",
@@ -383,6 +445,7 @@ def _pool_spread(
 
 pool_sum = primitive(
     "pool_sum", _pool_sum, _pool_shape, linear=True, array_rules=True,
+    lower=_lower_pool("pool_sum", lower_pool_sum),
     grad=lambda g, x_shape, kernel, stride, padding, dilation: pool_spread(
         g, shape=x_shape, kernel=kernel, stride=stride, padding=padding, dilation=dilation),
     samples=_window_samples((1, 2, 3, 4)),

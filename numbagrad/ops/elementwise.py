@@ -183,10 +183,11 @@ copysign = elementwise(
 # -- selection and constants ----------------------------------------------------------------------
 
 _BLENDED = 4096  # elements from which on branches that are guessed wrong take longer than blending
-_BITS = {dtypes.F32: np.dtype(np.int32), dtypes.F64: np.dtype(np.int64)}
+_BITS = {np.dtype(d): np.dtype(f"i{d[1]}") for d in ("f4", "f8", "i4", "i8")}
 
 
-def _where(condition: Any, x: Any, y: Any) -> Any:
+def select(condition: Any, x: Any, y: Any) -> Any:
+    """``numpy.where``; large arrays are blended bit by bit."""
     d: Any = x.dtype if isinstance(x, np.ndarray) else getattr(y, "dtype", None)
     shape = condition.shape
     bits = _BITS.get(d) if condition.size >= _BLENDED and condition.dtype.kind == "b" else None
@@ -204,7 +205,7 @@ def _where(condition: Any, x: Any, y: Any) -> Any:
 
 
 where = elementwise(
-    "where", "x if condition else y", _where, inputs=("condition", "x", "y"), dtype=CONDITION,
+    "where", "x if condition else y", select, inputs=("condition", "x", "y"), dtype=CONDITION,
     grad=(
         None,
         lambda g, condition: where(condition, g, fill(g, 0)),
