@@ -264,6 +264,44 @@ def test_hooks_of_an_optimizer_with_a_step_of_its_own():
     assert log == ["pre", "step", "post", "step", "post"]
 
 
+def test_lbfgs_goes_on_from_its_state():
+    def make(start):
+        p = ng.tensor(start, dtype=ng.float64, requires_grad=True)
+        optimizer = optim.LBFGS([p], max_iter=3, line_search_fn="strong_wolfe")
+
+        def closure():
+            optimizer.zero_grad()
+            loss = (1 - p[0]) ** 2 + 100 * (p[1] - p[0] ** 2) ** 2
+            loss.backward()
+            return loss
+
+        return p, optimizer, closure
+
+    p, optimizer, closure = make([-1.0, 1.5])
+    for _ in range(2):
+        optimizer.step(closure)
+    q, other, again = make(p.tolist())
+    other.load_state_dict(optimizer.state_dict())
+    for _ in range(2):
+        optimizer.step(closure)
+        other.step(again)
+    np.testing.assert_array_equal(p.detach().numpy(), q.detach().numpy())
+
+
+def test_a_line_search_that_meets_nan_ends():
+    p = ng.tensor([3.0], requires_grad=True)
+    optimizer = optim.LBFGS([p], lr=10.0, line_search_fn="strong_wolfe", max_iter=3)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = p.sqrt().sum()  # NaN on the other side of 0
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    assert optimizer.state[p]["func_evals"] <= 8
+
+
 def test_a_prepended_hook_runs_first():
     optimizer = optim.SGD([ng.ones(1, requires_grad=True)], lr=1.0)
     log = []

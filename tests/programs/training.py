@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Any
 
 from . import leaf, outcome, program
 
@@ -601,3 +602,94 @@ def schedule_state(lib):
         state["last_epoch"], state["step_size"], state["gamma"], again.last_epoch,
         other.param_groups[0]["lr"], [float(x) for x in again.get_last_lr()],
     ]  # fmt: skip
+
+
+# -- L-BFGS ---------------------------------------------------------------------------------------
+
+
+def rosenbrock(p):
+    return (1 - p[0]) ** 2 + 100 * (p[1] - p[0] ** 2) ** 2
+
+
+def minimise(lib, f, start, n=3, **options):
+    p = lib.tensor(start, dtype=lib.float64, requires_grad=True)
+    opt = lib.optim.LBFGS([p], **options)
+    calls = [0]
+
+    def closure():
+        calls[0] += 1
+        opt.zero_grad()
+        loss = f(p)
+        loss.backward()
+        return loss
+
+    found = []
+    for _ in range(n):
+        loss = opt.step(closure)
+        state = opt.state[p]
+        found.append([loss, p.detach().clone(), calls[0], state["n_iter"], state["func_evals"]])
+    return found
+
+
+@program
+def lbfgs(lib):
+    quadratic = lambda p: (p * p * lib.tensor([1.0, 10.0], dtype=lib.float64)).sum()  # noqa: E731
+    bumpy = lambda p: (p * p).sum() + (3 * p).sin().sum()  # noqa: E731
+    return [
+        minimise(lib, quadratic, [3.0, -4.0], max_iter=4),
+        minimise(lib, quadratic, [3.0, -4.0], lr=0.5, max_iter=3, history_size=2),
+        minimise(lib, bumpy, [2.0, -1.5], max_iter=5),
+        minimise(lib, quadratic, [0.0, 0.0]),
+        minimise(lib, quadratic, [3.0, -4.0], max_iter=4, max_eval=3),
+    ]
+
+
+@program
+def lbfgs_with_line_search(lib):
+    bumpy = lambda p: (p * p).sum() + (3 * p).sin().sum()  # noqa: E731
+    steep = lambda p: ((p * 5).exp() + (-p).exp()).sum()  # noqa: E731
+    search: Any = {"line_search_fn": "strong_wolfe"}
+    return [
+        minimise(lib, rosenbrock, [-1.2, 1.0], n=4, max_iter=7, **search),
+        minimise(lib, rosenbrock, [2.0, 2.0], n=4, history_size=3, **search),
+        minimise(lib, bumpy, [2.0, -1.5], **search),
+        minimise(lib, bumpy, [5.0, 0.1], lr=0.1, **search),
+        minimise(lib, steep, [2.0, -3.0], **search),
+        minimise(lib, steep, [0.1, 3.0], max_eval=6, **search),
+    ]
+
+
+@program
+def lbfgs_used_wrongly(lib):
+    a, b = leaf(lib, 1.0), leaf(lib, 2.0)
+    one = lib.optim.LBFGS([a], line_search_fn="other")
+
+    def closure():
+        loss = (a * a).sum()
+        loss.backward()
+        return loss
+
+    return [
+        outcome(lambda: lib.optim.LBFGS([{"params": [a]}, {"params": [b]}])),
+        outcome(lambda: lib.optim.LBFGS([a], lr=-1.0)),
+        outcome(lambda: one.step(closure)),
+        outcome(lambda: lib.optim.LBFGS([a]).step()),
+    ]
+
+
+@program
+def lbfgs_of_several_parameters(lib):
+    w, b = lib.tensor([[1.0, -2.0]], requires_grad=True), leaf(lib, 0.5)
+    idle = leaf(lib, 9.0)
+    x = lib.tensor([[1.0, 2.0], [3.0, -1.0], [0.5, 0.5]])
+    y = lib.tensor([[1.0], [0.0], [2.0]])
+    opt = lib.optim.LBFGS([w, b, idle], max_iter=3)
+
+    def closure():
+        opt.zero_grad()
+        loss = (x @ w.t() + b - y).pow(2).mean()
+        loss.backward()
+        return loss
+
+    losses = [opt.step(closure).detach() for _ in range(3)]
+    return losses, w, b, idle, opt.state_dict()["state"][0]["n_iter"]
