@@ -48,9 +48,9 @@ def numba_function(
             float64.
         backward: ``backward(g, ..., x, y, ..., out, ...)`` takes the gradients of the outputs, the
             arguments and the outputs (which it may leave out), and returns the gradients of all
-            arguments: an array of the argument's shape, or a tuple with one for each, in which
-            None stands for zeros. To differentiate twice, or in forward mode, make it a
-            `numba_function` with a backward of its own.
+            arguments: an array of the argument's shape (or one that it broadcasts to, which is
+            summed), or a tuple with one for each, in which None stands for zeros. To differentiate
+            twice, or in forward mode, make it a `numba_function` with a backward of its own.
         outputs: how many arrays `forward` returns.
         shape: ``shape(x, y, ...)`` gives (shape, dtype) of the output, or a list of such pairs, for
             arguments that have `shape` and `dtype`, when the function is traced by
@@ -215,6 +215,11 @@ class NumbaFunction:
         try:
             result = self.forward(*args)
         except Exception as error:
+            half = any(getattr(a, "dtype", None) == np.float16 for a in args)
+            if isinstance(error, NotImplementedError) and half:
+                raise TypeError(
+                    f"{self.__name__}: Numba does not compute with float16; pass x.float()"
+                ) from None
             if not type(error).__module__.startswith("numba."):
                 raise
             kinds = ", ".join(map(_kind, args))
@@ -293,13 +298,25 @@ class NumbaFunction:
                     f"output {i}, where {said} {aval[0]} and {aval[1]}"
                     + ("" if self.shape else "; give a rule: numba_function(..., shape=...)")
                 )
-            if r.shape != aval[0]:
+            if not _broadcasts(aval[0], r.shape):
                 raise RuntimeError(
                     f"{self.__name__} returned an invalid gradient at index {i} - got "
                     f"{list(r.shape)} but expected the shape {list(aval[0])} of the argument of "
-                    f"{self.gradient_of}"
+                    f"{self.gradient_of}, or one that it broadcasts to"
                 )
-            results[i] = r.astype(aval[1])
+            results[i] = _summed(r, aval[0]).astype(aval[1])
+
+
+def _broadcasts(shape: tuple[int, ...], larger: tuple[int, ...]) -> bool:
+    tail = larger[len(larger) - len(shape) :]
+    return len(larger) >= len(shape) and all(a in (1, b) for a, b in zip(shape, tail, strict=True))
+
+
+def _summed(r: Array, shape: tuple[int, ...]) -> Array:
+    """What broadcasting `shape` to that of `r` makes of a gradient: the sum over the copies."""
+    more = r.ndim - len(shape)
+    copies = [i + more for i, n in enumerate(shape) if n == 1 and r.shape[i + more] != 1]
+    return r.sum(axis=(*range(more), *copies), keepdims=True).reshape(shape)
 
 
 def _passed(args: Sequence[Any]) -> list[Any]:

@@ -170,6 +170,7 @@ def test_shapes_in_a_compiled_function():
         (lambda: ONCE(X, "a"), TypeError, "argument 1 must be a tensor or a number, got str"),
         (lambda: ONCE(X, np.ones(3)), TypeError, "convert arrays with ng.from_numpy"),
         (lambda: ONCE(X), TypeError, "missing a required argument: 'a'"),
+        (lambda: ONCE(X.half(), 2.0), TypeError, r"float16; pass x.float\(\)"),
         (lambda: ng.numba_function(stats)(X), RuntimeError, "must return 1 array, got 3"),
         (lambda: ng.numba_function(lambda x: "a")(X), RuntimeError, "arrays or numbers, got str"),
         (lambda: ng.numba_function(cube, lambda g: g)(X, 1.0), TypeError, "it takes 1 in all"),
@@ -203,6 +204,17 @@ def test_gradients_are_cast_to_the_arguments_dtypes():
     x = X.clone().requires_grad_()
     ng.numba_function(cube, lambda g, x, a: (g.astype(np.float64), None))(x, 1.0).sum().backward()
     assert x.grad is not None and x.grad.dtype is ng.float32
+
+
+@pytest.mark.parametrize("shapes", [((3, 1), (4,)), ((), (2, 3)), ((1,), (3, 1, 2))])
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
+def test_gradients_of_what_was_broadcast(shapes, compiled):
+    product = ng.numba_function(lambda x, y: x * y, lambda g, x, y: (g * y, g * x))
+    x, y = (ng.rand(*s, requires_grad=True) for s in shapes)
+    f = ng.compile(lambda x, y: product(x, y).sum()) if compiled else product
+    f(x, y).sum().backward()
+    for ours, theirs in zip((x.grad, y.grad), ng.autograd.grad((x * y).sum(), (x, y)), strict=True):
+        assert ours is not None and ours.shape == theirs.shape and ng.allclose(ours, theirs)
 
 
 def test_what_the_function_raises_is_passed_on():
