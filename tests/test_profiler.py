@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
 import multiprocessing
@@ -373,11 +374,14 @@ def instructions(fn):
         return trace
 
     before = sys.gettrace()
+    gc.collect()
+    gc.disable()  # finalizers of others would be counted
     sys.settrace(trace)
     try:
         fn()
     finally:
         sys.settrace(before)
+        gc.enable()
     return count
 
 
@@ -411,6 +415,17 @@ def test_nothing_is_left_when_it_is_off():
         assert state() == before
         ng.ones(2).add(1)
     assert list(prof.function_events) == [] and prof.key_averages().table() == ""
+
+
+def test_profiler_and_anomaly_mode_together():
+    with profile() as prof, ng.autograd.set_detect_anomaly(True):
+        x = ng.zeros(1, requires_grad=True)
+        y = x.sqrt() * 0
+        with pytest.warns(UserWarning, match="Error detected"), pytest.raises(RuntimeError):
+            y.backward()
+        (x * 2).backward()
+    assert names(prof).count("SqrtBackward0") == 1 and names(prof)[-1] == "AccumulateGrad"
+    assert all(e.cpu_parent is None for e in by_name(prof, "MulBackward0"))
 
 
 def test_an_op_that_fails_ends_its_event():
