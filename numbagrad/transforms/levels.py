@@ -264,6 +264,26 @@ class Level(Interpreter):
         return t
 
 
+def debug_unwrap(tensor: Tensor, *, recurse: bool = True) -> Tensor:
+    """What a tensor inside a transform is outside of it: to look at, not to compute with.
+
+    Args:
+        recurse: through all transforms around, instead of the innermost one.
+
+    >>> import numbagrad as ng
+    >>> def f(x):
+    ...     print(ng.func.debug_unwrap(x))
+    ...     return x
+    >>> _ = ng.func.vmap(f)(ng.ones(3))
+    tensor([1., 1., 1.])
+    """
+    while isinstance(tensor._data, LevelTracer):
+        tensor = tensor._data.contents()[0]
+        if not recurse:
+            break
+    return tensor
+
+
 class TransformInput(Node):
     """Where the tape of one reverse-mode transform begins.
 

@@ -72,6 +72,9 @@ def network(L):
 
 
 PROGRAMS = {
+    "batch norms replaced": lambda L: (
+        lambda m: (L.func.vmap(m)(made(L, 5, 4, 3)), m[0].num_batches_tracked)
+    )(L.func.replace_all_batch_norm_modules_(L.nn.Sequential(L.nn.BatchNorm1d(3).double()))),
     # Gradients, Jacobians and the arguments of transforms.
     "vjp nontensor out": lambda L: L.func.vjp(lambda x: (x, None), made(L, 2)),
     "vjp out none": lambda L: L.func.vjp(lambda x: None, made(L, 2)),

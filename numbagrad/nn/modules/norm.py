@@ -254,6 +254,24 @@ class BatchNorm3d(_BatchNorm):
     ranks = (5,)
 
 
+def replace_all_batch_norm_modules_(root: Module) -> Module:
+    """Make all batch norms of a module forget their running statistics, in place.
+
+    Then they use those of the batch alone, and `func.vmap` can map the module in training mode.
+    Returns `root`.
+
+    >>> import numbagrad as ng
+    >>> m = ng.func.replace_all_batch_norm_modules_(ng.nn.BatchNorm1d(3))
+    >>> m.running_mean is None, ng.func.vmap(m)(ng.ones(2, 5, 3)).shape
+    (True, numbagrad.Size([2, 5, 3]))
+    """
+    for module in root.modules():
+        if isinstance(module, _BatchNorm) and module.track_running_stats:
+            module.running_mean = module.running_var = module.num_batches_tracked = None
+            module.track_running_stats = False
+    return root
+
+
 class _InstanceNorm(_RunningNorm):
     def __init__(
         self,
