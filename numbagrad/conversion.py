@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from . import dtypes
 from .creation import from_numpy, leaf
+from .inplace import assign
 from .modes import thread
 from .ops.export import EXPORTS
 from .tensor import Tensor, as_subclass, method, wrap
@@ -58,6 +59,39 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray[Any, Any]:
             "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
         )
     return _concrete(self, "numpy()").view()
+
+
+def _mapped(name: str, self: Tensor, others: tuple[Tensor, ...], fn: Callable[..., Any]) -> Tensor:
+    if any(t.requires_grad for t in (self, *others)):
+        raise RuntimeError(
+            f"Can't call {name}() on Variable that requires grad. Use "
+            f"var.detach().{name}() instead."
+        )
+    shape = tuple(self._data.shape)
+    columns = [_concrete(self, name), *(_concrete(t.expand(shape), name) for t in others)]
+    rows = zip(*(c.ravel().tolist() for c in columns), strict=True)
+    values = np.array([fn(*row) for row in rows], None if self.numel() else self._data.dtype)
+    if values.dtype.kind not in "biufc":
+        raise TypeError(f"{name}(): the callable must return numbers, got {values.dtype}")
+    return assign(self, wrap(values.reshape(shape)), name, cast=True)
+
+
+@method("apply_")
+def _apply_(self: Tensor, callable: Callable[[Any], Any]) -> Tensor:
+    """Each element replaced by ``callable(element)``, one after the other in Python: slow."""
+    return _mapped("apply_", self, (), callable)
+
+
+@method("map_")
+def _map_(self: Tensor, tensor: Tensor, callable: Callable[[Any, Any], Any]) -> Tensor:
+    """Each element replaced by ``callable(element, that of tensor)``, in Python: slow."""
+    return _mapped("map_", self, (tensor,), callable)
+
+
+@method("map2_")
+def _map2_(self: Tensor, x: Tensor, y: Tensor, callable: Callable[[Any, Any, Any], Any]) -> Tensor:
+    """Each element replaced by ``callable(element, that of x, that of y)``, in Python: slow."""
+    return _mapped("map2_", self, (x, y), callable)
 
 
 @method("__array__")

@@ -33,6 +33,7 @@ class Modes:
         "grad",
         "hooks_disabled",
         "inference",
+        "multithreading",
         "on_record",
         "profiler",
         "quietly",
@@ -46,6 +47,7 @@ class Modes:
         self.thread_id = threading.get_native_id()
         self.grad = True  # record on the tape
         self.inference = False  # make inference tensors
+        self.multithreading = True  # what the user asked for: backward passes have one thread
         self.forward = True  # tangents of dual tensors are carried along
         self.trace: Any = None  # the interpreter that sees every op, tracers or not
         self.batch: Any = None  # the innermost `vmap`: it says where random numbers come from
@@ -292,6 +294,28 @@ class inference_mode(Mode):
 
     def _fresh(self) -> Mode:
         return inference_mode(self.mode)
+
+
+class set_multithreading_enabled:
+    """Accepted for code that is written for PyTorch; at once and as a ``with`` block.
+
+    A backward pass runs in the thread that called it, whether this is on or off.
+    """
+
+    def __init__(self, mode: bool) -> None:
+        self.previous = thread.modes.multithreading
+        thread.modes.multithreading = bool(mode)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exc: object) -> None:
+        thread.modes.multithreading = self.previous
+
+
+def is_multithreading_enabled() -> bool:
+    """What :class:`set_multithreading_enabled` was told in this thread."""
+    return thread.modes.multithreading
 
 
 def is_grad_enabled() -> bool:

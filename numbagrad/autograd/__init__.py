@@ -3,7 +3,15 @@
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
-from ..modes import enable_grad, inference_mode, no_grad, set_grad_enabled
+from .. import modes as grad_mode
+from ..modes import (
+    enable_grad,
+    inference_mode,
+    is_multithreading_enabled,
+    no_grad,
+    set_grad_enabled,
+    set_multithreading_enabled,
+)
 from . import anomaly_mode, function, graph
 from .accumulate import GradientAccumulator
 from .anomaly_mode import detect_anomaly, is_anomaly_enabled, set_detect_anomaly
@@ -29,15 +37,18 @@ __all__ = [
     "function",
     "functional",
     "grad",
+    "grad_mode",
     "gradcheck",
     "gradgradcheck",
     "graph",
     "inference_mode",
     "is_anomaly_enabled",
+    "is_multithreading_enabled",
     "no_grad",
     "profiler",
     "set_detect_anomaly",
     "set_grad_enabled",
+    "set_multithreading_enabled",
 ]
 
 

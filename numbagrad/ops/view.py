@@ -255,6 +255,7 @@ view_scatter = primitive(
     batch=SHIFT,
     doc="x with the part that a chain of view ops names replaced by y.",
 )  # fmt: skip
+view_scatter.node_class.__name__ = "CopySlices"  # what users of PyTorch know `x[i] = y` by
 
 
 def _cat(*xs: Any, dim: int) -> Any:

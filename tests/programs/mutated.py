@@ -455,3 +455,33 @@ def both_operands_saved(lib):
                 )
         found.append(row)
     return found
+
+
+@program
+def python_functions_applied(lib):
+    x, a, i = leaf(lib, 1.0, 2.0), lib.zeros(2, 2), lib.tensor([1, 2])
+    return [outcome(f) for f in (
+        lambda: a.apply_(lambda v: v + 3), lambda: a.map_(lib.ones(2), lambda p, q: p + q),
+        lambda: a.map2_(a + 1, a + 2, lambda p, q, r: p * q + r),
+        lambda: i.apply_(lambda v: v + 0.5),
+        lambda: x.apply_(lambda v: v), lambda: a.map_(x, lambda p, q: p),
+        lambda: a.apply_(lambda v: "x"),
+        lambda: a.map_(lib.ones(3), lambda p, q: p), lambda: lib.zeros(0).apply_(lambda v: v),
+        lambda: a.t().apply_(lambda v: -v), lambda: a,
+    )]  # fmt: skip
+
+
+@program
+def multithreading_flag(lib):
+    found = [lib.autograd.is_multithreading_enabled()]
+    with lib.autograd.set_multithreading_enabled(False):
+        found.append(lib.autograd.is_multithreading_enabled())
+        x = leaf(lib, 1.0)
+        (x * 2).backward()
+    found += [lib.autograd.is_multithreading_enabled(), x.grad]
+    lib.autograd.set_multithreading_enabled(False)
+    found.append(lib.autograd.is_multithreading_enabled())
+    lib.autograd.set_multithreading_enabled(True)
+    with lib.autograd.grad_mode.no_grad():
+        found.append((x * 2).requires_grad)
+    return found
