@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import operator
 import os
 import sys
 import threading
@@ -504,8 +505,8 @@ def _fast_path(
     modes_now = thread.modes.grad
     requires = [a._requires_grad for a in leaves]
     captures: list[Any] = entry.captures
-    named = any(isinstance(ref, Named) for ref in captures)
-    facts = [fact[:3] for fact in entry.facts]
+    closed_over = _fetch(captures)
+    facts = [(fact.mapping.get, fact.key, fact.value) for fact in entry.facts]
     requires += [find(ref, [])._requires_grad for ref in captures]
     structure = entry.structure
     executable = entry.forward
@@ -526,26 +527,35 @@ def _fast_path(
             passed, structure_now = flatten(args)
             if structure_now != of_args:
                 return _MISS
-        for dictionary, key, value in facts:
-            if dictionary.get(key) is not value:
+        for get, key, value in facts:
+            if get(key) is not value:
                 return _MISS
-        closed_over = captures
-        if named:
-            closed_over = [t.now() if t.__class__ is Named else t for t in captures]
-        tensors = (*passed, *closed_over)
         try:
+            tensors = (*passed, *closed_over())
             if modes_now and [t._requires_grad for t in tensors] != requires:
                 return _MISS
             slots = slots_of([t._data for t in tensors])
             if not try_run(tuple(slots)):
                 return _MISS
-        except (AttributeError, TypeError):  # not a tensor, or one that is being traced
-            return _MISS
+        except (AttributeError, TypeError, LookupError, ValueError):
+            return _MISS  # not a tensor, or one that is being traced; nothing where one was
         if structure is None and only >= 0:
             return _wrap(slots[only], modes.inference)
         return unflatten(structure, [_wrap(v, modes.inference) for v in results(slots)])
 
     return call
+
+
+def _fetch(captures: list[Any]) -> Callable[[], Any]:
+    """A function that gives the closed-over tensors as they are now, in few Python steps."""
+    if not any(isinstance(t, Named) for t in captures):
+        return lambda: captures
+    places = [t.subscript if isinstance(t, Named) else ((t,), 0) for t in captures]
+    container = places[0][0]
+    if len(places) > 1 and all(c is container for c, _ in places):
+        get = operator.itemgetter(*[key for _, key in places])
+        return lambda: get(container)
+    return lambda: [c[key] for c, key in places]
 
 
 def _aliases(tensors: list[Tensor]) -> tuple[int, ...]:

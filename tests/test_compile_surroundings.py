@@ -14,6 +14,7 @@ import numbagrad as ng
 import numbagrad.compiled
 from numbagrad import nn
 from numbagrad.compiled import Compiled
+from numbagrad.surroundings import Surroundings
 
 ONE = ng.ones(1)
 scale: Any = 2.0
@@ -305,9 +306,43 @@ def test_lists_of_modules(owned):
     assert value(f(-ONE)) == -5
 
 
+def test_fast_path_of_closed_over_tensors():
+    """Calls that end in one program look tensors up in the fastest way there is."""
+    one, more, table = ng.tensor([2.0]), [ng.tensor([3.0]), ng.tensor([5.0])], {"w": ng.ones(1)}
+    functions = (
+        lambda x: x * one,
+        lambda x: x * more[0] * more[1],
+        lambda x: x * one * more[1] * table["w"],
+    )
+    f: Any = None
+    for fn in functions:
+        f = ng.compile(fn)
+        for _ in range(3):
+            assert value(f(ONE)) == value(fn(ONE))
+        assert f._fast is not None
+        one, more[1], table["w"] = one + 1, more[1] + 1, table["w"] + 1
+        assert value(f(ONE)) == value(fn(ONE))
+    assert traces(f) == 1
+    last = more.pop()
+    with pytest.raises(IndexError):
+        f(ONE)
+    more.append(last)
+    del table["w"]
+    with pytest.raises(KeyError):
+        f(ONE)
+
+
 def test_parameter_added_to_a_module():
     m = nn.Linear(1, 1, bias=False)
     f = ng.compile(m)
     before = f(ONE[None])
     m.bias = nn.Parameter(ONE * 3)
     assert f(ONE[None]).item() == pytest.approx(before.item() + 3)
+
+
+def test_the_library_itself_is_not_watched():
+    """Its globals (counters, caches) are its own business."""
+    for fn in (nn.functional.gelu, ng.func.vmap(ng.sin), nn.Sequential(nn.GELU()), ng.add):
+        surroundings = Surroundings(fn)
+        assert not surroundings.facts and not surroundings.named
+    assert Surroundings(ng.func.grad(helper)).facts[0].name == "scale"

@@ -287,10 +287,8 @@ class Trace(Interpreter, Watch):
             self._guarded.add((id(dictionary), key))
             self.guards.append((dictionary, key, dictionary.get(key)))
 
-    def guard_entries(self, dictionary: dict[str, Any]) -> None:
-        """The trace holds as long as a dictionary has these entries and no others."""
-        for key in dictionary:
-            self.guard(dictionary, key)
+    def guard_size(self, dictionary: dict[str, Any]) -> None:
+        """The trace holds as long as a dictionary has as many entries as it has now."""
         if (id(dictionary), None) not in self._guarded:
             self._guarded.add((id(dictionary), None))
             self.guards.append((_Size(dictionary), "the number of entries", len(dictionary)))

@@ -480,8 +480,10 @@ class Module:
             if isinstance(self.__dict__[name], _PLAIN):
                 trace.guard(self.__dict__, name)
         for registered in (self._parameters, self._buffers, self._modules):
-            if registered:
-                trace.guard_entries(registered)
+            for name in registered:
+                trace.guard(registered, name)
+            if hasattr(self, "__len__"):  # a container, which may grow
+                trace.guard_size(registered)
         for child in self._modules.values():
             if child is not None and type(child).forward is Module.forward:
                 child._guard(trace)  # a container, which nobody calls
