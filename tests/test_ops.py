@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 import numbagrad as ng
+from numbagrad.codegen.pointwise import PointwiseKernel
+from numbagrad.ir.trace import trace
+from numbagrad.runtime import compiler
 
 
 def leaf(*values: float) -> ng.Tensor:
@@ -123,3 +126,17 @@ def test_where_keeps_every_bit_of_large_arrays(dtype):
         for a, b in ((x, y), (x, zero), (zero, y), (x.flip((0,)), y), (x, y[0]), (zero, zero - 1)):
             expected = np.where(c.numpy(), a.numpy(), b.numpy())
             assert ng.where(c, a, b).numpy().tobytes() == expected.tobytes()
+
+
+def test_a_kernel_that_is_not_at_hand_is_looked_for_once(monkeypatch):
+    x = np.linspace(0, 1, 50_000, dtype=np.float32)
+    kernel = PointwiseKernel(trace(lambda x: ng.sin(x) * 0.625, [((), x.dtype)]))
+    looked: list[str] = []
+    monkeypatch.setattr(compiler, "find_source", lambda source, **_: looked.append(source))
+    assert kernel.run([x], may_compile=False) is None
+    assert kernel.run([x], may_compile=False) is None
+    assert len(looked) == 1
+    found = kernel.run([x], may_compile=True)
+    assert found is not None
+    y = found[0]
+    np.testing.assert_allclose(y, np.sin(x) * np.float32(0.625), 1e-6)

@@ -14,7 +14,7 @@ import numpy as np
 from ..ir.graph import Eqn, Var
 from ..runtime import compiler, vectorize
 from . import loops
-from .parts import fill
+from .parts import INTEGERS, fill
 from .places import Kernel, Place
 from .pointwise import GRAIN, POINTWISE
 from .source import indexed, outer_loops
@@ -22,7 +22,6 @@ from .source import indexed, outer_loops
 if TYPE_CHECKING:
     from .plan import Plan
 
-_MOVED = {size: np.dtype(f"i{size}") for size in (1, 2, 4, 8)}
 _ADDED = tuple(np.dtype(d) for d in ("f4", "f8", "i4", "i8"))
 _INDEX = np.dtype(np.int64)
 
@@ -53,9 +52,9 @@ def take(plan: Plan, e: Eqn, how: str) -> bool:
     out = e.outputs[0]
     if not isinstance(x, Var) or not isinstance(index, Var) or index.dtype != _INDEX:
         return False
-    if x.dtype.itemsize not in _MOVED or 0 in (*x.shape, *index.shape):
+    if x.dtype.itemsize not in INTEGERS or 0 in (*x.shape, *index.shape):
         return False
-    moved = _MOVED[x.dtype.itemsize]
+    moved = INTEGERS[x.dtype.itemsize]
     _add(plan, e, how, "take", moved, plan.places[x], plan.places[index], plan.allocate(out))
     return True
 

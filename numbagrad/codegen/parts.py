@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from .plan import Plan
 
 _SHORTEST = 16  # elements side by side from which on a kernel had better write a part itself
-_INTEGERS = {size: np.dtype(f"i{size}") for size in (1, 2, 4, 8)}
+#: Dtypes as which elements of each size are moved.
+INTEGERS = {size: np.dtype(f"i{size}") for size in (1, 2, 4, 8)}
 
 Box = list[tuple[int, int]]  # (start, extent) in each dimension
 
@@ -147,13 +148,13 @@ def _within(place: Place, part: Part) -> Place:
 
 def move(plan: Plan, source: Place, target: Place, itemsize: int, what: str) -> None:
     """A kernel that copies elements of any dtype, as integers of their size."""
-    if itemsize not in _INTEGERS:  # complex128
+    if itemsize not in INTEGERS:  # complex128
         itemsize //= 2
         source, target = (
             Place(p.buffer, p.offset, (*p.shape, 2), (*p.strides, itemsize))
             for p in (source, target)
         )
-    x = Var(source.shape, _INTEGERS[itemsize])
+    x = Var(source.shape, INTEGERS[itemsize])
     plan.pointwise(Graph((x,), (), (x,)), [source], [target], what)
 
 

@@ -193,8 +193,8 @@ def select(condition: Any, x: Any, y: Any) -> Any:
     bits = _BITS.get(d) if condition.size >= _BLENDED and condition.dtype.kind == "b" else None
     if bits is None:
         return np.where(condition, x, y)
-    a, b = np.asarray(x, d), np.asarray(y, d)
-    if a.shape not in ((), shape) or b.shape not in ((), shape):
+    a, b = (v if isinstance(v, np.ndarray) else np.array(v, d) for v in (x, y))
+    if a.dtype != b.dtype or a.shape not in ((), shape) or b.shape not in ((), shape):
         return np.where(condition, x, y)
     # NumPy branches on each element: seven times as long, if the condition has no pattern.
     a, b = a.view(bits), b.view(bits)
