@@ -122,14 +122,17 @@ class NumbaFunction:
             bound = self._signature.bind(*args, **kwargs)
             bound.apply_defaults()
             args = bound.args
-        if not any(isinstance(a, Tensor) for a in args):
-            raise TypeError(f"{self.__name__} takes tensors; one argument at least must be one")
+        tensors = 0
         for i, a in enumerate(args):
-            if not isinstance(a, Tensor) and type(a) not in _NUMBERS:
+            if isinstance(a, Tensor):
+                tensors += 1
+            elif type(a) not in _NUMBERS:
                 raise TypeError(
                     f"{self.__name__}: argument {i} must be a tensor or a number, got "
                     f"{type(a).__name__}; convert arrays with ng.from_numpy()"
                 )
+        if not tensors:
+            raise TypeError(f"{self.__name__} takes tensors; one argument at least must be one")
         op = self._ops.get(len(args))
         if op is None:
             op = self._ops[len(args)] = self._op(len(args))
@@ -321,13 +324,15 @@ def _summed(r: Array, shape: tuple[int, ...]) -> Array:
 
 def _passed(args: Sequence[Any]) -> list[Any]:
     """What the function gets: contiguous arrays, and floats that do not promote them."""
-    dtype = dtypes.result_dtype([a for a in args if a.__class__ is _ndarray])
-    return [
-        np.asarray(a, order="C") if a.__class__ is _ndarray
-        else dtype.type(a) if a.__class__ is float and dtype.kind == "f"
-        else a
+    passed = [
+        a if a.__class__ is not _ndarray or a.flags.c_contiguous else np.asarray(a, order="C")
         for a in args
-    ]  # fmt: skip
+    ]
+    if float in map(type, args):
+        dtype = dtypes.result_dtype([a for a in args if a.__class__ is _ndarray])
+        if dtype.kind == "f":
+            passed = [dtype.type(a) if a.__class__ is float else a for a in passed]
+    return passed
 
 
 def _key(args: Sequence[Any]) -> tuple[Any, ...]:
