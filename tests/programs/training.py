@@ -693,3 +693,27 @@ def lbfgs_of_several_parameters(lib):
 
     losses = [opt.step(closure).detach() for _ in range(3)]
     return losses, w, b, idle, opt.state_dict()["state"][0]["n_iter"]
+
+
+# -- sequences ------------------------------------------------------------------------------------
+
+
+@program
+def padded_sequences(lib):
+    rnn = lib.nn.utils.rnn
+    a, b, c = leaf(lib, 1.0, 2.0, 3.0), leaf(lib, 4.0), lib.zeros(0)
+    m, n = lib.ones(2, 3), lib.ones(1, 3) * 2
+    padded = rnn.pad_sequence([a, b, c])
+    (padded * padded).sum().backward()
+    back = rnn.unpad_sequence(padded.detach(), lib.tensor([3, 1, 0]))
+    return [
+        padded, a.grad, b.grad, back,
+        rnn.pad_sequence([b, a], batch_first=True, padding_value=-1.0),
+        rnn.pad_sequence([b, a], True, 7.0, "left"),
+        rnn.pad_sequence([m, n]), rnn.pad_sequence([n, m], batch_first=True),
+        rnn.pad_sequence([lib.tensor([1, 2]), lib.tensor([3])], padding_value=9),
+        outcome(lambda: rnn.pad_sequence([])),
+        outcome(lambda: rnn.pad_sequence([m, lib.ones(2, 2)])),
+        outcome(lambda: rnn.pad_sequence([a], padding_side="top")),
+        rnn.unpad_sequence(rnn.pad_sequence([m, n], batch_first=True), lib.tensor([2, 1]), True),
+    ]  # fmt: skip
