@@ -60,6 +60,7 @@ _LAZY = {
     "optim": "optim",
     "profiler": "profiler",
     "special": "special",
+    "testing": "testing",
     "save": "serialization",
     "load": "serialization",
     "compile": "compiled",

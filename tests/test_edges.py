@@ -1,4 +1,4 @@
-"""Edge values, and gradcheck itself: programs whose outcomes are PyTorch's."""
+"""Edge values, gradcheck and assert_close: programs whose outcomes are PyTorch's."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ import numbagrad as ng
 from tests.programs import expected, programs, run, same
 
 
-@pytest.mark.parametrize("name", programs("edges", "checks"))
+@pytest.mark.parametrize("name", programs("edges", "checks", "comparisons"))
 def test_program(name):
     assert same(run(name, ng), expected()[name])

@@ -60,7 +60,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "autograd.functional",
         "autograd.gradcheck_forward",
     ),
-    ("nn", "optim", "amp", "serialization", "utils", "serve", "cuda"),
+    ("nn", "optim", "amp", "serialization", "utils", "serve", "cuda", "testing"),
     ("",),  # the package itself
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

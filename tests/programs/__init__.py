@@ -37,6 +37,7 @@ MODULES = (
     "threads",
     "edges",
     "checks",
+    "comparisons",
 )
 EXPECTED = Path(__file__).with_name("expected.json")
 ANSWERS = (RuntimeError, TypeError, ValueError, IndexError, AssertionError)
