@@ -151,6 +151,51 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     return leaf(_array(data, dtype))
 
 
+def asarray(
+    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """A tensor that shares the memory of `obj` where it can, or must with ``copy=False``.
+
+    Raises:
+        ValueError: ``copy=False`` of something that has no memory to share, or of another dtype.
+
+    >>> import numbagrad as ng, numpy as np
+    >>> a = np.zeros(2)
+    >>> ng.asarray(a)[0] = 5
+    >>> a
+    array([5., 0.])
+    """
+    check_device(device)
+    t = as_tensor(obj, dtype=dtype)
+    source = obj._data if isinstance(obj, Tensor) else obj
+    if copy is False and not (
+        isinstance(source, np.ndarray) and np.may_share_memory(t._data, source)
+    ):
+        raise ValueError("can't alias arbitrary sequence or another dtype into a tensor")
+    if copy:
+        t = wrap(np.array(t._data))
+    elif isinstance(obj, Tensor) and not requires_grad:
+        return t
+    return t.requires_grad_(requires_grad)
+
+
+def frombuffer(
+    buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False
+) -> Tensor:
+    """A one-dimensional tensor of what is in a buffer; memory that can be written is shared.
+
+    Raises:
+        ValueError: the buffer is empty, or does not hold as much.
+
+    >>> import numbagrad as ng
+    >>> ng.frombuffer(bytearray(b"\\x01\\x02"), dtype=ng.uint8)
+    tensor([1, 2], dtype=numbagrad.uint8)
+    """
+    array = np.frombuffer(buffer, _np(dtype), count, offset)
+    return leaf(array if array.flags.writeable else array.copy(), requires_grad)
+
+
 def scalar_tensor(
     s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -394,8 +439,8 @@ def _attach_new_forms() -> None:
 _attach_new_forms()
 
 for _f in (
-    tensor, as_tensor, from_numpy, scalar_tensor, zeros_like, ones_like, empty_like, full_like,
-    is_tensor,
+    tensor, as_tensor, asarray, frombuffer, from_numpy, scalar_tensor, zeros_like, ones_like,
+    empty_like, full_like, is_tensor,
 ):  # fmt: skip
     EXPORTS[_f.__name__] = _f
 for _f in (zeros, ones, empty, full, eye, arange, linspace, logspace):

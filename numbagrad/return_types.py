@@ -21,6 +21,7 @@ max, min, sort, topk, kthvalue, median, nanmedian, mode, cummax, cummin = (
                  "cummin")
 )  # fmt: skip
 aminmax = _named("aminmax", "min max")
+histogram = _named("histogram", "hist bin_edges")
 frexp = _named("frexp", "mantissa exponent")
 slogdet = _named("slogdet", "sign logabsdet")
 linalg_slogdet = _named("linalg_slogdet", "sign logabsdet")

@@ -89,42 +89,17 @@ def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -
     """The Cholesky factor, and for each matrix 0 or the order of its first minor that is not
     positive; such a matrix has a factor of NaNs, or raises LinAlgError with `check_errors`."""
     check_square("linalg.cholesky_ex", A)
-    shape = tuple(A._data.shape[:-2])
-    info = np.zeros(shape, np.int32)
-    if isinstance(A._data, np.ndarray):
-        for at in np.ndindex(*shape):
-            info[at] = _first_bad_minor(A._data[at].T.conj() if upper else A._data[at])
-    if check_errors and info.any():
+    info = F.bad_minor(A.detach(), is_upper=bool(upper))
+    if check_errors and isinstance(info._data, np.ndarray) and info._data.any():
         raise LinAlgError(
             "linalg.cholesky_ex: The factorization could not be completed because the input is not "
-            f"positive-definite (the leading minor of order {info.max()} is not positive-definite)."
+            f"positive-definite (the leading minor of order {info._data.max()} is not "
+            "positive-definite)."
         )
-    if not info.any():
-        return return_types.linalg_cholesky_ex(cholesky(A, upper=upper), wrap(info))
-    bad = wrap((info != 0)[..., None, None])
+    bad = F.rows(F.rows(E.ne(info, 0)))
     safe = E.where(bad, eye_like(A, A._data.shape[-1]), A)
     factor = E.where(bad, E.number_like(A, np.nan), cholesky(safe, upper=upper))
-    return return_types.linalg_cholesky_ex(factor, wrap(info))
-
-
-def _first_bad_minor(a: Any) -> int:
-    """0, or the order of the first leading minor that is not positive definite."""
-    try:
-        np.linalg.cholesky(a)
-    except np.linalg.LinAlgError:
-        pass
-    else:
-        return 0
-    low, high = 0, len(a)  # minors up to `low` are positive definite, that of order `high` is not
-    while high - low > 1:
-        middle = (low + high) // 2
-        try:
-            np.linalg.cholesky(a[:middle, :middle])
-        except np.linalg.LinAlgError:
-            high = middle
-        else:
-            low = middle
-    return high
+    return return_types.linalg_cholesky_ex(factor, info)
 
 
 @public(out=True)

@@ -346,6 +346,14 @@ cholesky = primitive(
 )  # fmt: skip
 
 
+bad_minor = primitive(
+    "linalg_bad_minor", lapack.checked("cholesky_ex", "")(lapack.bad_minor),
+    lambda x, is_upper: (tuple(x.shape[:-2]), _int32), kinds="fc", batch=_batch_each,
+    samples=lambda make: [call(make(2, 3, 3), is_upper=False), call(make(2, 2), is_upper=True)],
+    doc="0, or the order of the first leading minor that is not positive.",
+)  # fmt: skip
+
+
 def _qr_shape(x: Any, *, complete: bool) -> Any:
     *batch, m, n = x.shape
     k = m if complete else min(m, n)

@@ -126,6 +126,38 @@ def permutation(pivots: Array, *, size: int) -> Array:
     return order.reshape(*batch, size)
 
 
+# -- positive definiteness ------------------------------------------------------------------------
+
+
+def bad_minor(x: Array, *, is_upper: bool) -> Array:
+    """For each matrix 0, or the order of its first leading minor that is not positive."""
+    info = np.zeros(x.shape[:-2], np.int32)
+    for at in np.ndindex(*info.shape):
+        info[at] = _first_bad_minor(x[at], is_upper)
+    return info
+
+
+def _factors(a: Array, is_upper: bool) -> bool:
+    try:
+        np.linalg.cholesky(a, upper=is_upper)
+    except np.linalg.LinAlgError:
+        return False
+    return True
+
+
+def _first_bad_minor(a: Array, is_upper: bool) -> int:
+    if _factors(a, is_upper):
+        return 0
+    low, high = 0, len(a)  # minors up to `low` are positive, that of order `high` is not
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _factors(a[:middle, :middle], is_upper):
+            low = middle
+        else:
+            high = middle
+    return high
+
+
 # -- cofactors, the exponential -------------------------------------------------------------------
 
 

@@ -240,3 +240,45 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     if weights is not None:
         return wrap(r.astype(np.float32 if weights._data.dtype == np.float32 else np.float64))
     return wrap(r.astype(np.int64))
+
+
+@public(out=True)
+def histogram(
+    input: Tensor, bins: Any, *, range: Any = None, weight: Tensor | None = None,
+    density: bool = False,
+) -> Any:  # fmt: skip
+    """Counts (or sums of weights, or a density) in bins, and the edges of these.
+
+    `bins`: a number of equal bins over `range` (that of the input by default), or edges.
+
+    Raises:
+        RuntimeError: integers, or weights and edges that do not fit.
+
+    >>> import numbagrad as ng
+    >>> ng.histogram(ng.tensor([0.0, 1.0, 1.0, 2.0]), 2).hist
+    tensor([1., 3.])
+    """
+    x = check_tensor("histogram", input)
+    if x._data.dtype.kind != "f":
+        raise RuntimeError(f'"histogram" not implemented for {x.dtype}; convert it with .float()')
+    if weight is not None and weight._data.shape != x._data.shape:
+        raise RuntimeError(
+            "histogramdd(): if weight tensor is provided it should have the same shape as the "
+            "input tensor excluding its innermost dimension"
+        )
+    if isinstance(bins, Tensor):
+        if bins._data.dtype is not x._data.dtype:
+            raise RuntimeError("histogramdd(): input tensor and bins tensors should have one dtype")
+        edges: Any = bins._data
+    else:
+        if bins <= 0:
+            raise RuntimeError(f"histogramdd(): bins must be > 0, but got {bins}")
+        low, high = range or (0, 1)
+        if range is None and x.numel():
+            low, high = x._data.min(), x._data.max()
+        if low == high:
+            low, high = low - 0.5, high + 0.5
+        edges = np.linspace(low, high, bins + 1).astype(x._data.dtype)
+    weights = None if weight is None else weight._data.reshape(-1)
+    counts, _ = np.histogram(x._data.reshape(-1), edges, weights=weights, density=density)
+    return return_types.histogram(wrap(counts.astype(x._data.dtype)), wrap(np.array(edges)))

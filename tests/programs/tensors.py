@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
+
 from . import leaf, outcome, program
 
 
@@ -206,3 +208,31 @@ def hooks_survive_in_place(lib):
     a.mul_(3)
     a.sum().backward()
     return seen, x.grad
+
+
+@program
+def asarray_shares_memory(lib):
+    a = np.zeros(2)
+    t = lib.asarray(a)
+    t[0] = 1
+    x = lib.ones(2, requires_grad=True)
+    copied = lib.asarray(a, copy=True)
+    copied[1] = 7
+    return [
+        a.tolist(), lib.asarray([1, 2.5]), lib.asarray(x) is x or lib.asarray(x).requires_grad,
+        outcome(lambda: lib.asarray([1], copy=False)), lib.asarray(a, requires_grad=True),
+        lib.asarray(t, dtype=lib.float32), lib.asarray(3),
+    ]  # fmt: skip
+
+
+@program
+def frombuffer_shares_memory(lib):
+    buffer = bytearray(b"\x01\x02\x03\x04")
+    t = lib.frombuffer(buffer, dtype=lib.uint8)
+    t[0] = 9
+    return [
+        buffer[0], t, lib.frombuffer(buffer, dtype=lib.int16),
+        lib.frombuffer(buffer, dtype=lib.uint8, count=2, offset=1),
+        outcome(lambda: lib.frombuffer(buffer, dtype=lib.float64)),
+        outcome(lambda: lib.frombuffer(b"", dtype=lib.uint8)),
+    ]  # fmt: skip
