@@ -193,6 +193,8 @@ def frombuffer(
     tensor([1, 2], dtype=numbagrad.uint8)
     """
     array = np.frombuffer(buffer, _np(dtype), count, offset)
+    if array.size == 0:
+        raise ValueError("both buffer length and count must not be 0")
     return leaf(array if array.flags.writeable else array.copy(), requires_grad)
 
 
