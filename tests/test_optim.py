@@ -25,6 +25,9 @@ ALL: list[tuple[type[optim.Optimizer], dict[str, Any]]] = [
     (optim.Adamax, {"lr": 0.1}),
     (optim.NAdam, {"lr": 0.1}),
     (optim.RAdam, {"lr": 0.1, "betas": (0.9, 0.99)}),
+    (optim.Rprop, {"lr": 0.1}),
+    (optim.ASGD, {"lr": 0.05}),
+    (optim.ASGD, {"lr": 0.05, "t0": 3, "weight_decay": 1e-3}),
 ]
 
 
@@ -45,7 +48,8 @@ def test_minimises(cls, options):
 
 @pytest.mark.parametrize(("cls", "options"), ALL)
 def test_maximize_is_the_mirror_image(cls, options):
-    options = {**options, "weight_decay": 0}
+    if cls is not optim.Rprop:  # which has no decay
+        options = {**options, "weight_decay": 0}
     results = []
     for sign in (1, -1):
         p = ng.zeros(2, requires_grad=True)
@@ -171,6 +175,8 @@ ERRORS: list[tuple[type[Exception], str, Any]] = [
     (ValueError, "epsilon", lambda: optim.AdamW([P], eps=-1)),
     (ValueError, "alpha", lambda: optim.RMSprop([P], alpha=-1)),
     (ValueError, "lr_decay", lambda: optim.Adagrad([P], lr_decay=-1)),
+    (ValueError, "eta values: 1.5", lambda: optim.Rprop([P], etas=(1.5, 1.2))),
+    (ValueError, "weight_decay", lambda: optim.ASGD([P], weight_decay=-1)),
     (NotImplementedError, "differentiable", lambda: optim.Adam([P], differentiable=True)),
     (TypeError, "not an Optimizer", lambda: optim.lr_scheduler.StepLR(P, 1)),  # type: ignore[arg-type]
 ]
@@ -328,3 +334,41 @@ def test_reduce_on_plateau():
     for loss in (1.0, 0.5, 0.6, 0.6, 0.6, 0.6):
         scheduler.step(ng.tensor(loss))
     assert scheduler.get_last_lr() == [0.25]
+
+
+# -- averages -------------------------------------------------------------------------------------
+
+
+def test_averaged_model_is_the_mean():
+    model = ng.nn.Linear(1, 1, bias=False)
+    mean = optim.swa_utils.AveragedModel(model)
+    moving = optim.swa_utils.AveragedModel(model, avg_fn=optim.swa_utils.get_ema_avg_fn(0.5))
+    for value in (1.0, 2.0, 6.0):
+        with ng.no_grad():
+            model.weight.fill_(value)
+        mean.update_parameters(model)
+        moving.update_parameters(model)
+    assert mean.module.weight.item() == 3
+    assert moving.module.weight.item() == 3.75
+    assert mean(ng.ones(1)).item() == 3
+    with pytest.raises(ValueError, match="Invalid decay value 2"):
+        optim.swa_utils.get_ema_avg_fn(2)
+
+
+def test_statistics_of_all_batches():
+    model = ng.nn.BatchNorm1d(1).eval()
+    batches = [ng.tensor([[1.0], [3.0]]), ng.tensor([[5.0], [7.0]])]
+    optim.swa_utils.update_bn(batches, model)
+    assert (model.running_mean.item(), model.momentum, model.training) == (4, 0.1, False)
+
+
+def test_swalr_goes_to_its_rate():
+    swalr = optim.swa_utils.SWALR
+    found = rates(lambda o: swalr(o, 0.2, anneal_epochs=4, anneal_strategy="linear"))
+    np.testing.assert_allclose(found, [1, 0.8, 0.6, 0.4, 0.2, 0.2, 0.2, 0.2])
+    optimizer = optim.SGD([P], lr=1.0)
+    with pytest.raises(ValueError, match="must be one of"):
+        swalr(optimizer, 0.2, anneal_strategy="exp")
+    with pytest.raises(ValueError, match="must be equal or greater"):
+        swalr(optimizer, 0.2, anneal_epochs=-1)
+    assert "swa_lr" not in optimizer.param_groups[0]

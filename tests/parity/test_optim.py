@@ -41,6 +41,10 @@ CASES = {
                    decoupled_weight_decay=SIGNS, momentum_decay=(4e-3, 0.1)),
     "RAdam": _grid(lr=(0.1,), weight_decay=DECAYS, maximize=SIGNS,
                    decoupled_weight_decay=SIGNS, betas=((0.9, 0.999), (0.5, 0.9))),
+    "Rprop": _grid(lr=(0.01, 0.3), etas=((0.5, 1.2), (0.3, 2.0)), step_sizes=((1e-2, 0.5),),
+                   maximize=SIGNS),
+    "ASGD": _grid(lr=(0.1,), lambd=(1e-4, 0.1), alpha=(0.75,), t0=(1e6, 2), weight_decay=DECAYS,
+                  maximize=SIGNS),
 }  # fmt: skip
 PARAMETERS = [(name, options) for name, cases in CASES.items() for options in cases]
 
@@ -124,7 +128,15 @@ SCHEDULES: dict[str, dict[str, Any]] = {
     "MultiplicativeLR": {"lr_lambda": lambda step: 0.9**step},
     "ConstantLR": {"total_iters": 4},
     "LinearLR": {"total_iters": 4, "end_factor": 0.5},
+    "SWALR": {"swa_lr": 0.05, "anneal_epochs": 5},
+    "SWALR linear": {"swa_lr": [0.05, 0.3], "anneal_epochs": 0, "anneal_strategy": "linear"},
 }
+
+
+def _schedule(library: Any, name: str) -> Any:
+    if name.startswith("SWALR"):
+        return library.optim.swa_utils.SWALR
+    return getattr(library.optim.lr_scheduler, name)
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -133,7 +145,7 @@ def test_schedules(name: str) -> None:
     for library in (ng, torch):
         groups = [{"params": [library.ones(2, requires_grad=True)], "lr": lr} for lr in (0.1, 0.5)]
         optimizer = library.optim.SGD(groups, lr=1.0)
-        scheduler = getattr(library.optim.lr_scheduler, name)(optimizer, **SCHEDULES[name])
+        scheduler = _schedule(library, name)(optimizer, **SCHEDULES[name])
         found = [scheduler.get_last_lr()]
         for _ in range(14):
             optimizer.step()
@@ -160,3 +172,67 @@ def test_reduce_on_plateau(mode: str, threshold_mode: str) -> None:
             found.append(optimizer.param_groups[0]["lr"])
         rates.append(found)
     np.testing.assert_allclose(rates[0], rates[1], 1e-12)
+
+
+def _rosenbrock(library: Any, p: Any) -> Any:
+    return (100 * (p[1:] - p[:-1] ** 2) ** 2 + (1 - p[:-1]) ** 2).sum()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"lr": 1e-3},
+        {"lr": 0.5, "max_iter": 4, "history_size": 2, "line_search_fn": "strong_wolfe"},
+        {"line_search_fn": "strong_wolfe"},
+        {"line_search_fn": "strong_wolfe", "max_iter": 30, "max_eval": 6},
+    ],
+)
+def test_lbfgs(options: dict[str, Any]) -> None:
+    paths: list[Any] = []
+    states = []
+    for library in (ng, torch):
+        p = library.tensor([-1.2, 1.0, 0.7], dtype=library.float64, requires_grad=True)
+        optimizer = library.optim.LBFGS([p], **options)
+        path = []
+
+        def closure(p=p, optimizer=optimizer, path=path, library=library) -> Any:
+            optimizer.zero_grad()
+            loss = _rosenbrock(library, p)
+            loss.backward()
+            path.append([loss.item(), *p.tolist()])
+            return loss
+
+        for _ in range(4):
+            path.append([optimizer.step(closure).item(), *p.tolist()])
+        paths.append(path)
+        states.append(optimizer.state_dict())
+    assert len(paths[0]) == len(paths[1])
+    np.testing.assert_allclose(paths[0], paths[1], 1e-6)
+    # "al" holds what is computed anew at each iteration.
+    assert set(states[0]["state"][0]) == set(states[1]["state"][0]) - {"al"}
+    assert states[0]["param_groups"] == states[1]["param_groups"]
+
+
+@pytest.mark.parametrize("use_buffers", [False, True])
+@pytest.mark.parametrize("average", [None, "get_ema_avg_fn", "get_ema_multi_avg_fn"])
+def test_averaged_model(use_buffers: bool, average: str | None) -> None:
+    results: list[Any] = []
+    for library in (ng, torch):
+        swa = library.optim.swa_utils
+        options: dict[str, Any] = {"use_buffers": use_buffers}
+        if average:
+            options["multi_avg_fn" if "multi" in average else "avg_fn"] = getattr(swa, average)(0.7)
+        model = library.nn.Sequential(library.nn.Linear(2, 3), library.nn.BatchNorm1d(3))
+        averaged = swa.AveragedModel(model, **options)
+        x = library.arange(8.0).reshape(4, 2)
+        for i in range(4):
+            with library.no_grad():
+                for p in model.parameters():
+                    p.copy_(library.arange(float(p.numel())).reshape(p.shape) * (i * i - 1))
+            model(x + i)
+            averaged.update_parameters(model)
+        swa.update_bn([(x,), (x * 2,)], averaged)
+        results.append({k: v.numpy() for k, v in averaged.state_dict().items()})
+    assert list(results[0]) == list(results[1])
+    for key, value in results[0].items():
+        np.testing.assert_allclose(value, results[1][key], 1e-5, err_msg=key)
