@@ -190,3 +190,14 @@ def test_shape_changed_in_place_keeps_the_history_and_the_views():
     row.mul_(3)
     (g,) = ng.autograd.grad(a.sum(), x)
     assert g.tolist() == [2.0] * 3 + [6.0] * 3
+
+
+def test_strides_changed_in_place():
+    x = ng.arange(4.0, requires_grad=True)
+    a = x * 2
+    view = a[1:]
+    a.as_strided_((2, 2), (1, 1))
+    (g,) = ng.autograd.grad(a.sum(), x)
+    assert g.tolist() == [2.0, 4.0, 2.0, 0.0]
+    with pytest.raises(RuntimeError, match="changed by as_strided_"):
+        view.sin()

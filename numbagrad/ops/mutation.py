@@ -124,16 +124,22 @@ def _become(self: Tensor, new: Tensor, name: str) -> Tensor:
     return self
 
 
-def _undo(x: Tensor, step: tuple[Op, dict[str, Any]]) -> tuple[Op, dict[str, Any]]:
+def _lost(x: Tensor) -> Tensor:
+    """In place of what undoes ``as_strided_``, for those who would have to: earlier views."""
+    raise RuntimeError(
+        "a view was made before its base was changed by as_strided_(), and cannot tell any more "
+        "which elements of it are meant; make the view again, or use as_strided()"
+    )
+
+
+def _undo(x: Tensor, step: tuple[Op, dict[str, Any]]) -> tuple[Any, dict[str, Any]]:
     """The view op that gives `x` back from what one `step` makes of it."""
     op, params = step
     if op is V.permute:
         dims = params["dims"]
         return op, {"dims": tuple(sorted(range(len(dims)), key=dims.__getitem__))}
-    if op is strided and x._requires_grad:
-        raise RuntimeError(
-            "as_strided_: the views of a tensor that requires grad could not follow; use as_strided"
-        )
+    if op is strided:
+        return _lost, {}
     return V.view, {"shape": tuple(x._data.shape)}
 
 
