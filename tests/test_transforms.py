@@ -274,6 +274,14 @@ def test_nested_orders(order):
     close(g(t(x)), expected[len(order)])
 
 
+@pytest.mark.parametrize("dtype", [F64, C128], ids=str)
+def test_curvature_of_abs_at_zero(dtype):
+    z, v = ng.tensor([0.0, 1.0], dtype=dtype), ng.tensor([1.0, 2.0], dtype=dtype)
+    slope = func.grad(lambda z: (z.abs() ** 2).sum())
+    close(func.jvp(slope, (z,), (v,))[1], func.vjp(slope, z)[1](v)[0])
+    close(func.jvp(slope, (z,), (v,))[1], ng.tensor([0.0, 4.0], dtype=dtype))
+
+
 def test_gradient_of_a_captured_tensor_that_requires_grad():
     w = ng.tensor([1.0, 2.0], dtype=F64, requires_grad=True)
     g = func.grad(lambda x: (w * x * x).sum())(t(3.0, 4.0))

@@ -352,8 +352,10 @@ def _sgn_grad(g: Any, x: Any, out: Any) -> Any:
     if out._data.dtype.kind != "c":
         return fill(g, 0)
     r = abs(x)
-    slope = (g - out * real(g * conj(out))) / r
-    return where(eq(r, 0), fill(slope, 0), slope)
+    zero = eq(r, 0)
+    # No division by 0 even where its result is not taken: its transpose would be NaN.
+    slope = (g - out * real(g * conj(out))) / where(zero, fill(r, 1), r)
+    return where(zero, fill(slope, 0), slope)
 
 
 abs = elementwise("abs", "abs(x)", np.abs, dtype=REAL, kinds="iufc", grad=lambda g, x: g * sgn(x),
