@@ -138,3 +138,17 @@ def test_accumulation_adds_in_one_pass_and_leaves_others_alone():
     with pytest.raises(RuntimeError, match="nothing to average"):
         batches.average()
     assert v.grad.tolist() == [3, 3]
+
+
+def test_accumulation_around_a_compiled_backward_pass():
+    w = ng.ones(2, requires_grad=True)
+    batches = ng.autograd.GradientAccumulator([w])
+    backward = ng.compile(lambda x: (w * w * x).sum().backward())
+    for x in (1.0, 2.0, 6.0):
+        backward(ng.tensor(x))
+        batches.accumulate()
+    batches.average()
+    assert w.grad is not None and w.grad.tolist() == [6, 6] and batches.count == 3
+    with pytest.raises(RuntimeError, match="call it after the compiled function"):
+        ng.compile(batches.accumulate)()
+    assert batches.count == 3

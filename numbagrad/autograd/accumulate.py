@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..inplace import modify
-from ..modes import no_grad
+from ..modes import no_grad, thread
+from ..stack import at_user_line
 from ..tensor import Tensor
 
 
@@ -19,6 +20,8 @@ def _add(*operands: Any) -> None:
 
 class GradientAccumulator:
     """Collects the gradients of small batches for one step of the optimizer.
+
+    The backward pass may be compiled; the calls of these methods are made outside of it.
 
     Args:
         params: the leaves whose ``grad`` is collected.
@@ -41,7 +44,16 @@ class GradientAccumulator:
         self.count = 0
 
     def accumulate(self) -> None:
-        """Add each ``grad`` to the sums and set it to None, ready for the next batch."""
+        """Add each ``grad`` to the sums and set it to None, ready for the next batch.
+
+        Raises:
+            RuntimeError: called in a compiled function, which runs its Python code only once.
+        """
+        if thread.modes.trace is not None:
+            raise RuntimeError(
+                "GradientAccumulator.accumulate() in a compiled function would run once, when it "
+                f"is traced: call it after the compiled function{at_user_line()}"
+            )
         with no_grad():
             later = [(t, p) for t, p in zip(self.sums, self.params, strict=True) if t is not None]
             later = [(t, p.grad) for t, p in later if p.grad is not None]
