@@ -256,6 +256,25 @@ def test_a_schedule_before_the_optimizer_warns():
         scheduler.step()
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda o: S.StepLR(o, 1),
+        lambda o: S.CosineAnnealingWarmRestarts(o, 2),
+        lambda o: S.SequentialLR(o, [S.StepLR(o, 1), S.StepLR(o, 2)], [1]),
+        lambda o: S.ChainedScheduler([S.StepLR(o, 1)]),
+    ],
+)
+def test_a_compiled_function_does_not_step_a_schedule(make):
+    p = ng.ones(1, requires_grad=True)
+    optimizer = optim.SGD([p], lr=0.5)
+    schedule = make(optimizer)
+    epoch, rate = getattr(schedule, "last_epoch", None), optimizer.param_groups[0]["lr"]
+    with pytest.raises(RuntimeError, match="call it after the compiled function"):
+        ng.compile(schedule.step)()
+    assert (getattr(schedule, "last_epoch", None), optimizer.param_groups[0]["lr"]) == (epoch, rate)
+
+
 def test_hooks_of_an_optimizer_with_a_step_of_its_own():
     class Own(optim.Optimizer):
         def step(self, closure=None):

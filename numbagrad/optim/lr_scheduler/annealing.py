@@ -84,6 +84,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
     def step(self, epoch: float | None = None) -> None:  # type: ignore[override]
         """Go one step on, or to `epoch`, which may be a fraction."""
+        self._check_not_traced()
         if epoch is None and self.last_epoch < 0:
             epoch = 0
         if epoch is None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from ...modes import thread
+from ...stack import at_user_line
 from ..optimizer import Optimizer
 
 
@@ -50,7 +52,8 @@ class LRScheduler:
         return self._last_lr
 
     def step(self, epoch: int | None = None) -> None:
-        """Go one step on; call it after ``optimizer.step()``."""
+        """Go one step on; call it after ``optimizer.step()``, outside of compiled functions."""
+        self._check_not_traced()
         if self._step_count == 1 and not self.optimizer._opt_called:
             warnings.warn(
                 "Detected call of `lr_scheduler.step()` before `optimizer.step()`: the first value "
@@ -65,6 +68,14 @@ class LRScheduler:
                 stacklevel=2,
             )
         self._set_rates(epoch)
+
+    def _check_not_traced(self) -> None:
+        """A compiled function reads the rates at each call, but would set them only once."""
+        if thread.modes.trace is not None:
+            raise RuntimeError(
+                f"{type(self).__name__}.step() in a compiled function would run once, when it is "
+                f"traced: call it after the compiled function{at_user_line()}"
+            )
 
     def _set_rates(self, epoch: int | None = None) -> None:
         """Set the rates of the next step, or of step number `epoch`."""

@@ -87,6 +87,7 @@ class SequentialLR(_Combined):
 
     def step(self, epoch: int | None = None) -> None:
         """Go one step on."""
+        self._check_not_traced()
         self.last_epoch += 1
         i = bisect_right(self._milestones, self.last_epoch)
         scheduler = self._schedulers[i]
