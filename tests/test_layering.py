@@ -60,7 +60,18 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "autograd.functional",
         "autograd.gradcheck_forward",
     ),
-    ("nn", "optim", "amp", "serialization", "utils", "serve", "cuda", "testing"),
+    (
+        "nn",
+        "optim",
+        "amp",
+        "serialization",
+        "utils",
+        "serve",
+        "cuda",
+        "testing",
+        "backends",
+        "signal",
+    ),
     ("",),  # the package itself
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -32,6 +32,25 @@ def test_windows(kind):
         window(-1)
 
 
+def test_windows_of_scipys_names():
+    w = ng.signal.windows
+    for name in w.__all__:
+        options = {"a": [0.5, 0.5]} if name == "general_cosine" else {}
+        whole = getattr(w, name)(9, **options).tolist()
+        periodic = getattr(w, name)(8, sym=False, **options).tolist()
+        assert whole == pytest.approx(whole[::-1], abs=1e-6), name
+        assert periodic == pytest.approx(whole[:-1], abs=1e-6), name
+        assert getattr(w, name)(1, **options).tolist() == [1.0]
+    with pytest.raises(ValueError, match="non-negative"):
+        w.hann(-1)
+    with pytest.raises(ValueError, match="float32 or float64"):
+        w.hann(3, dtype=ng.int64)
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        w.hann(3, periodic=True)
+    with pytest.raises(ValueError, match="symmetric"):
+        w.exponential(3, center=1.0)
+
+
 @pytest.mark.parametrize("onesided", [True, False])
 @pytest.mark.parametrize("normalized", [True, False])
 def test_round_trip(onesided, normalized):

@@ -22,7 +22,7 @@ Array = np.ndarray[Any, Any]
 # -- windows --------------------------------------------------------------------------------------
 
 
-def _cosines(*weights: float) -> Callable[[Array], Array]:
+def cosines(*weights: float) -> Callable[[Array], Array]:
     """A sum of cosines over [0, 1] with alternating signs."""
     return lambda t: (
         sum((-1) ** k * w * np.cos(2 * math.pi * k * t) for k, w in enumerate(weights))
@@ -30,11 +30,13 @@ def _cosines(*weights: float) -> Callable[[Array], Array]:
     )
 
 
-def _bartlett(t: Array) -> Array:
+def bartlett_shape(t: Array) -> Array:
+    """A triangle over [0, 1]."""
     return 1 - abs(2 * t - 1)
 
 
-def _kaiser(beta: float) -> Callable[[Array], Array]:
+def kaiser_shape(beta: float) -> Callable[[Array], Array]:
+    """Kaiser's window over [0, 1]."""
     return lambda t: i0(beta * np.sqrt(np.maximum(1 - (2 * t - 1) ** 2, 0))) / i0(np.array(beta))
 
 
@@ -66,7 +68,7 @@ def hann_window(
     tensor([0.0000, 0.5000, 1.0000, 0.5000])
     """
     return _window(
-        "hann_window", window_length, _cosines(0.5, 0.5), not periodic, dtype, requires_grad
+        "hann_window", window_length, cosines(0.5, 0.5), not periodic, dtype, requires_grad
     )
 
 
@@ -78,7 +80,7 @@ def hamming_window(
 ) -> Tensor:  # fmt: skip
     """Hamming's window, alpha - beta cos(2 pi t)."""
     return _window(
-        "hamming_window", window_length, _cosines(alpha, beta), not periodic, dtype, requires_grad
+        "hamming_window", window_length, cosines(alpha, beta), not periodic, dtype, requires_grad
     )
 
 
@@ -88,7 +90,7 @@ def blackman_window(
     device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Blackman's window, of three cosines."""
-    shape = _cosines(0.42, 0.5, 0.08)
+    shape = cosines(0.42, 0.5, 0.08)
     return _window("blackman_window", window_length, shape, not periodic, dtype, requires_grad)
 
 
@@ -98,7 +100,9 @@ def bartlett_window(
     device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Bartlett's window, a triangle."""
-    return _window("bartlett_window", window_length, _bartlett, not periodic, dtype, requires_grad)
+    return _window(
+        "bartlett_window", window_length, bartlett_shape, not periodic, dtype, requires_grad
+    )
 
 
 @public(method=False)
@@ -108,7 +112,7 @@ def kaiser_window(
 ) -> Tensor:  # fmt: skip
     """Kaiser's window with the shape parameter `beta`."""
     return _window(
-        "kaiser_window", window_length, _kaiser(beta), not periodic, dtype, requires_grad
+        "kaiser_window", window_length, kaiser_shape(beta), not periodic, dtype, requires_grad
     )
 
 
