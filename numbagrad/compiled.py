@@ -18,7 +18,7 @@ import numpy as np
 from . import config
 from .autograd.engine import run_backward
 from .autograd.recorder import REGION
-from .errors import GraphFreedError
+from .errors import GraphFreedError, ModifiedError
 from .ir.graph import Graph
 from .ir.interpret import interpret
 from .ir.pytree import flatten, graft, paths, unflatten
@@ -59,6 +59,9 @@ class CompiledFunctionBackward(Node):
                 "tensors after they have already been freed). Specify retain_graph=True if you "
                 "need to backward through the graph a second time."
             )
+        refused = self.traced.refused
+        if refused is not None:
+            raise ModifiedError(*refused.args)
         for counter, version in self.owners:
             if counter[0] != version:
                 raise RuntimeError(

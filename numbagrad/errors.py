@@ -17,5 +17,9 @@ class GraphFreedError(RuntimeError):
     """A second backward pass through a graph whose saved values were freed by the first."""
 
 
+class ModifiedError(RuntimeError):
+    """A backward pass needs a value that was changed in place since it was saved."""
+
+
 class LinAlgError(RuntimeError):
     """A matrix is singular, not positive definite, or an iteration did not converge."""

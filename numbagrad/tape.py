@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .errors import GraphFreedError
+from .errors import GraphFreedError, ModifiedError
 from .modes import Modes, thread
 from .stack import Stack
 from .tensor import (
@@ -156,7 +156,7 @@ def freed_error(name: str) -> GraphFreedError:
 
 def modified_error(
     node: Node, data: Any, edge: Edge | None, counter: list[Any], then: int
-) -> RuntimeError:
+) -> ModifiedError:
     """`data`, which `node` saved when its `counter` said `then`, was changed in place since."""
     if edge is None or isinstance(edge[0], AccumulateGrad):
         source = "a leaf"
@@ -169,7 +169,7 @@ def modified_error(
             f"It was saved by {node.name()}; run the forward pass in anomaly mode, with "
             "ng.autograd.set_detect_anomaly(True), to see at which line."
         )
-    return RuntimeError(
+    return ModifiedError(
         "one of the variables needed for gradient computation has been modified by an "
         f"inplace operation: [numbagrad.{data.dtype.name} {list(data.shape)}], {source}, is at "
         f"version {counter[0]}; expected version {then} instead. {saved}"
@@ -260,7 +260,7 @@ class OpNode(Node):
             return names.index(name)
         return {"self": 0, "other": 1}.get(name, -1)
 
-    def _modified(self, which: int, counter: list[Any], then: int) -> RuntimeError:
+    def _modified(self, which: int, counter: list[Any], then: int) -> ModifiedError:
         is_output, i = self.op.residuals(self.mask)[which]
         edge = (self, i) if is_output else self.edges[i]
         return modified_error(self, (self.saved or [])[which], edge, counter, then)

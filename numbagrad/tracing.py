@@ -15,7 +15,7 @@ from . import passes
 from .autograd.engine import run_backward
 from .codegen.program import Executable
 from .codegen.scalar import supported
-from .errors import GraphFreedError
+from .errors import GraphFreedError, ModifiedError
 from .ir.graph import Eqn, Graph, Var
 from .ir.pytree import flatten, unflatten
 from .ir.trace import GradientStep, Trace
@@ -23,7 +23,7 @@ from .modes import thread
 from .ops.view import alias
 from .surroundings import Fact, Named, Surroundings
 from .tape import Edge, gradient_edge, observe, refresh
-from .tensor import INFERENCE, Tensor
+from .tensor import INFERENCE, Tensor, wrap
 
 _ndarray = np.ndarray
 
@@ -92,6 +92,7 @@ class Traced:
         self.differentiated: list[Ref] = []  # for each gradient
         self.forward: Executable
         self.backward: Executable | None = None
+        self.refused: ModifiedError | None = None  # what a backward pass raises
         self.backward_copied: list[int] = []
         self.higher: Any = None  # the gradient as a compiled function, for double backward
         # The trace as it was written down, from inputs and cotangents to gradients, and for anomaly
@@ -439,6 +440,14 @@ class _Call:
         )
         try:
             found = self._backward(roots, cotangents, [e for _, e in candidates])
+        except ModifiedError as error:
+            # Who never runs a backward pass never hears of it, as in eager code.
+            traced.refused = error
+            leaves = [
+                self.tensors[ref] if isinstance(ref, int) else find(ref, self.tensors)
+                for ref, _ in candidates
+            ]
+            found = [wrap(np.zeros(t._data.shape, t._data.dtype)) for t in leaves]
         finally:
             for extras, kept in hooks:
                 extras.hooks = kept

@@ -174,6 +174,13 @@ def saved_value_changed(x, y):
 
 
 @function
+def saved_value_changed_and_returned(x, y):
+    a = ng.relu(x * 1)
+    a.add_(1)
+    return a
+
+
+@function
 def inference_value_saved(x, y):
     with ng.inference_mode():
         a = x * 2
@@ -210,3 +217,19 @@ def test_as_eager(name):
         assert len(found[1]) == len(expected[1])
         for a, b in zip(found[1], expected[1], strict=True):
             assert ng.allclose(a, b), (a, b)
+
+
+def test_a_gradient_that_is_refused_does_not_refuse_the_call():
+    @ng.compile
+    def f(x):
+        a = x.exp()
+        a.zero_()
+        return a + x, x * 2
+
+    x = ng.ones(2, requires_grad=True)
+    for _ in range(2):
+        changed, doubled = f(x)
+        assert changed.tolist() == [1.0, 1.0] and doubled.requires_grad
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            changed.sum().backward()
+    assert x.grad is None
