@@ -68,12 +68,7 @@ class Optimizer:
             cls.step = _with_hooks(vars(cls)["step"])  # type: ignore[method-assign]
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
-        self._step_pre_hooks: Hooks = {}
-        self._step_post_hooks: Hooks = {}
-        self._state_dict_pre_hooks: Hooks = {}
-        self._state_dict_post_hooks: Hooks = {}
-        self._load_state_dict_pre_hooks: Hooks = {}
-        self._load_state_dict_post_hooks: Hooks = {}
+        self._without_hooks()
         if isinstance(params, Tensor):
             raise TypeError(
                 "params argument given to the optimizer should be an iterable of Tensors or dicts, "
@@ -89,6 +84,22 @@ class Optimizer:
             groups = [{"params": groups}]
         for group in groups:
             self.add_param_group(group)
+
+    def _without_hooks(self) -> None:
+        self._step_pre_hooks: Hooks = {}
+        self._step_post_hooks: Hooks = {}
+        self._state_dict_pre_hooks: Hooks = {}
+        self._state_dict_post_hooks: Hooks = {}
+        self._load_state_dict_pre_hooks: Hooks = {}
+        self._load_state_dict_post_hooks: Hooks = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle and deepcopy: hooks stay with the original, as in PyTorch."""
+        return {k: v for k, v in self.__dict__.items() if not k.endswith("_hooks")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._without_hooks()
+        self.__dict__.update(state)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters with options of their own; raises as the constructor does."""

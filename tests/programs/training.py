@@ -350,6 +350,22 @@ def optimizer_state_dict_hooks(lib):
 
 
 @program
+def optimizer_copied(lib):
+    log = []
+    w = leaf(lib, 1.0)
+    opt = lib.optim.SGD([w], lr=0.5, momentum=0.9)
+    opt.register_step_post_hook(lambda *_: log.append("step"))
+    w.sum().backward()
+    opt.step()
+    other = copy.deepcopy(opt)
+    other.register_step_pre_hook(lambda *_: log.append("other"))
+    (v,) = other.param_groups[0]["params"]
+    v.grad = lib.ones(1)
+    other.step()
+    return log, w, v, v is w, len(other.state)
+
+
+@program
 def optimizer_zero_grad(lib):
     w = leaf(lib, 1.0, 2.0)
     opt = lib.optim.SGD([w], lr=0.5)
