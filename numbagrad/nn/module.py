@@ -12,7 +12,7 @@ from ..tape import RemovableHandle
 from ..tensor import Tensor
 from . import state_dict as _state
 from .backward_hooks import BackwardHook, Borders
-from .parameter import Buffer, Parameter
+from .parameter import Buffer, Parameter, UninitializedTensor
 
 _PLAIN = (bool, int, float, str, tuple, type(None))
 
@@ -371,12 +371,17 @@ class Module:
                 for parameter in module._parameters.values():
                     if parameter is None:
                         continue
+                    if isinstance(parameter, UninitializedTensor):
+                        parameter.convert(fn)
+                        continue
                     parameter.data = fn(parameter.detach())
                     if parameter.grad is not None:
                         gradient, parameter.grad = parameter.grad, None
                         parameter.grad = fn(gradient.detach())
                 for name, buffer in module._buffers.items():
-                    if buffer is not None:
+                    if isinstance(buffer, UninitializedTensor):
+                        buffer.convert(fn)
+                    elif buffer is not None:
                         module._buffers[name] = fn(buffer)
         return self
 

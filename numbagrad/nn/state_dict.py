@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ..modes import no_grad
 from ..tensor import Tensor
-from .parameter import Parameter
+from .parameter import Parameter, UninitializedTensor
 
 EXTRA_STATE = "_extra_state"
 
@@ -44,7 +44,8 @@ def _own_state(module: Any) -> dict[str, Tensor]:
 def collect(module: Any, destination: Any, prefix: str, keep_vars: bool) -> OrderedDict[str, Any]:
     """Fill `destination` with the state of `module` and of all below it."""
     for name, t in _own_state(module).items():
-        destination[prefix + name] = t if keep_vars else t.detach()
+        kept = keep_vars or isinstance(t, UninitializedTensor)
+        destination[prefix + name] = t if kept else t.detach()
     if hasattr(module, "get_extra_state"):
         destination[prefix + EXTRA_STATE] = module.get_extra_state()
     for name, child in module._modules.items():
@@ -104,9 +105,14 @@ class _Loading:
                 f"received {type(new)}"
             )
             return
-        if current.ndim == 0 and new.shape == (1,):
+        if isinstance(current, UninitializedTensor):
+            if isinstance(new, UninitializedTensor):
+                return
+            if not self.assign:
+                current.materialize(new.shape)
+        elif current.ndim == 0 and new.shape == (1,):
             new = new[0]
-        if new.shape != current.shape:
+        if not isinstance(current, UninitializedTensor) and new.shape != current.shape:
             self.errors.append(
                 f"size mismatch for {key}: copying a param with shape {new.shape} from checkpoint, "
                 f"the shape in current model is {current.shape}."

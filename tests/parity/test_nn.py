@@ -185,6 +185,8 @@ def _module_case(info: Any, ours_cls: Any, training: bool, inputs: Any) -> None:
     except NotImplementedError as error:
         raise Unsupported(str(error)) from None
     assert repr(ours) == repr(theirs).replace("NonDynamicallyQuantizableLinear", "Linear")
+    if hasattr(theirs, "initialize_parameters"):  # a lazy module
+        theirs.initialize_parameters(*inputs.forward_input.args)
     state = theirs.state_dict()
     assert list(ours.state_dict()) == list(state)
     ours.load_state_dict({k: to_ng(v.clone()) for k, v in state.items()})
