@@ -77,12 +77,6 @@ def ndtr(input: Tensor) -> Tensor:
     return E.erfc(check_tensor("ndtr", input) * -math.sqrt(0.5)) * 0.5
 
 
-@accepts_out
-def ndtri(input: Tensor) -> Tensor:
-    """The inverse of ndtr."""
-    return E.erfinv(check_tensor("ndtri", input) * 2.0 - 1.0) * math.sqrt(2)
-
-
 def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """exp(x) along a dimension, scaled to the sum 1."""
     return EXPORTS["softmax"](input, dim, dtype=dtype)

@@ -140,3 +140,11 @@ def test_a_kernel_that_is_not_at_hand_is_looked_for_once(monkeypatch):
     assert found is not None
     y = found[0]
     np.testing.assert_allclose(y, np.sin(x) * np.float32(0.625), 1e-6)
+
+
+def test_second_derivative_of_sinc_at_zero():
+    x = ng.tensor([0.0, 1e-9, 0.03], dtype=ng.float64, requires_grad=True)
+    (first,) = ng.autograd.grad(ng.sinc(x).sum(), x, create_graph=True)
+    (second,) = ng.autograd.grad(first.sum(), x)
+    assert second.tolist()[:2] == pytest.approx([-(np.pi**2) / 3] * 2)
+    assert ng.autograd.gradgradcheck(ng.sinc, x)

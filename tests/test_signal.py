@@ -114,6 +114,17 @@ def test_special_functions_to_the_last_digits(name, exact):
     assert ours == pytest.approx(expected, rel=2e-13, abs=1e-300)
 
 
+def test_ndtri_in_the_tails():
+    points = [1e-300, 1e-17, 1e-4, 0.02, 0.3, 0.5, 0.75, 0.999]
+    ours = ng.special.ndtri(ng.tensor(points, dtype=ng.float64)).tolist()
+    with mpmath.workdps(400):
+        for p, x in zip(points, ours, strict=True):
+            assert float(mpmath.ncdf(x)) == pytest.approx(p, rel=2e-12)
+    ends = ng.special.ndtri(ng.tensor([0.0, 1.0, -0.1, 1.1, math.nan])).tolist()
+    nan = math.nan
+    assert ends == pytest.approx([-math.inf, math.inf, nan, nan, nan], nan_ok=True)
+
+
 def test_special_functions_at_the_ends():
     ends = ng.tensor([math.inf, -math.inf, math.nan], dtype=ng.float64)
     inf, nan = math.inf, math.nan

@@ -114,3 +114,24 @@ def erfcx(x: Array) -> Array:
     a = abs(x)
     right = chebval(6 / (3 + a) - 1, _ERFCX) / (1 + a)
     return np.where(x < 0, 2 * np.exp(x * x) - right, right)
+
+
+def ndtri(p: Array) -> Array:
+    """The x at which the cumulative distribution function of the standard normal is p.
+
+    Newton's method on its logarithm, which is nearly a parabola in the tail, from Hastings'
+    approximation (Abramowitz and Stegun, 26.2.23).
+    """
+    low = np.minimum(p, 1 - p)
+    inside = low > 0
+    tail = np.where(inside, low, 0.5)
+    t = np.sqrt(-2 * np.log(tail))
+    x = (2.515517 + t * (0.802853 + t * 0.010328)) / (
+        1 + t * (1.432788 + t * (0.189269 + t * 0.001308))
+    ) - t
+    for _ in range(3):
+        scaled = erfcx(-x * np.sqrt(0.5))
+        x -= (np.log(scaled / 2) - x * x / 2 - np.log(tail)) * scaled * np.sqrt(np.pi / 2)
+    x = np.where(p > 0.5, -x, x)
+    x = np.where(p == 0.5, 0.0, x)
+    return np.where(inside, x, np.where(p == 0, -np.inf, np.where(p == 1, np.inf, np.nan)))

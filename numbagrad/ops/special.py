@@ -54,6 +54,20 @@ _erfcx = _special("erfcx", series.erfcx,
                   "exp(x^2) erfc(x).")  # fmt: skip
 
 
+_ndtri = primitive(
+    "ndtri",
+    lambda x: np.asarray(series.ndtri(x.astype(np.float64, copy=False)), np.float64).astype(
+        x.dtype
+    ),
+    lambda x: (tuple(x.shape), x.dtype),
+    kinds="f",
+    grad=lambda g, out: g * E.exp(E.square(out) * 0.5) * math.sqrt(2 * math.pi),
+    batch=SHIFT,
+    samples=lambda make: [call(make(2, 3, low=0.1, high=0.9)), call(make(low=0.1, high=0.9))],
+    doc="The inverse of the cumulative distribution function of the standard normal.",
+)
+
+
 @public("i0", namespace="special", out=True)
 @public(inplace=True, out=True)
 def i0(input: Tensor) -> Tensor:
@@ -88,6 +102,12 @@ def i1e(input: Tensor) -> Tensor:
 def erfcx(input: Tensor) -> Tensor:
     """exp(x^2) erfc(x), which does not underflow for large x."""
     return _erfcx(E.to_floating(check_tensor("erfcx", input)))
+
+
+@public(namespace="special", out=True)
+def ndtri(input: Tensor) -> Tensor:
+    """The inverse of `ndtr`, accurate in the tails; NaN outside of [0, 1]."""
+    return _ndtri(E.to_floating(check_tensor("ndtri", input)))
 
 
 @public(namespace="special", out=True)
