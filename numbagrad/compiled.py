@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import functools
-import inspect
-import operator
-import os
-import sys
 import threading
 import time
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -18,25 +13,22 @@ import numpy as np
 from . import config
 from .autograd.engine import run_backward
 from .autograd.recorder import REGION
+from .direct import MISS, fast_path, wrapped
 from .errors import GraphFreedError, ModifiedError
 from .ir.graph import Graph
 from .ir.interpret import interpret
-from .ir.pytree import flatten, graft, paths, unflatten
+from .ir.pytree import flatten, graft, unflatten
 from .modes import span, thread
 from .ops.view import reshape, view
 from .passes.dce import dce
 from .replay import check_gradients
-from .surroundings import Named
 from .tape import Node, gradient_edge
 from .tensor import INFERENCE, Tensor, count_change, last_change, version_counter, wrap
+from .traces import Traces, explained, fitting, report
 from .tracing import Result, Traced, find, trace_call
 from .transforms.levels import active_levels
 
 _ndarray = np.ndarray
-_TRACES_BEFORE_WARNING = 8
-_SIGNATURES = 256  # kept by one function
-_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
-_TENSOR_PARTS = 4  # shape, strides, dtype, requires_grad
 
 
 class CompiledFunctionBackward(Node):
@@ -98,9 +90,7 @@ class Compiled:
         self.fn = fn
         self.effects = effects
         self._name = getattr(fn, "__name__", type(fn).__name__)
-        self._entries: dict[Any, list[Traced]] = {}
-        self._signatures: list[Any] = []  # of the traces, oldest first
-        self._reasons: dict[str, int] = {}
+        self._traces = Traces(fn, self._name)
         self._lock = threading.RLock()
         self._fast: Callable[[tuple[Any, ...]], Any] | None = None
         self._fast_of: Traced | None = None  # the trace that it was made for, if one could be made
@@ -109,7 +99,7 @@ class Compiled:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._fast is not None and not kwargs:
             result = self._fast(args)
-            if result is not _MISS:
+            if result is not MISS:
                 return result
         return self._call(args, kwargs)
 
@@ -144,16 +134,16 @@ class Compiled:
         key = (structure, tuple(parts), _aliases(tensors), modes.grad, modes.inference)
         tensors = list({id(t): t for t in tensors}.values())
         try:
-            entries = self._entries.get(key)
+            entries = self._traces.entries.get(key)
         except TypeError:
             raise TypeError(
                 f"{self._name}: arguments that are not tensors must be hashable, since the "
                 "function is compiled for their values; pass tuples instead of sets or arrays"
             ) from None
-        traced = self._fitting(entries, tensors)
+        traced = fitting(entries, tensors)
         if traced is None:
             with self._lock:
-                traced = self._fitting(self._entries.get(key), tensors)
+                traced = fitting(self._traces.entries.get(key), tensors)
                 if traced is None:
                     reason = ""
                     if entries:
@@ -164,96 +154,13 @@ class Compiled:
                     level = config.debug()
                     if level:
                         seconds = time.perf_counter() - start
-                        self._report(level, traced, seconds, reason or self._difference(key))
-                    self._remember(key, traced, reason)
+                        why = reason or self._traces.difference(key)
+                        report(level, self._name, traced, seconds, why)
+                    self._traces.remember(key, traced, reason)
         elif self._fast_of is not traced:
             self._fast_of = traced
-            self._fast = _fast_path(traced, leaves, structure)
+            self._fast = fast_path(traced, leaves, structure)
         return self._run(traced, tensors, args, kwargs)
-
-    def _fitting(self, entries: list[Traced] | None, tensors: list[Tensor]) -> Traced | None:
-        for traced in entries or ():
-            if not traced.misfit(tensors):
-                return traced
-        return None
-
-    def _remember(self, key: Any, traced: Traced, reason: str) -> None:
-        """Keep a new trace; warn if one and the same thing makes us trace again and again."""
-        if not traced.once:
-            self._entries.setdefault(key, []).insert(0, traced)
-            self._signatures.append(key)
-        if len(self._signatures) > _SIGNATURES:
-            oldest = self._signatures.pop(0)
-            self._entries[oldest].pop()
-            if not self._entries[oldest]:
-                del self._entries[oldest]
-        if not reason:
-            reason = self._changing(key)
-        if reason and not traced.once:
-            self._reasons[reason] = self._reasons.get(reason, 0) + 1
-            if self._reasons[reason] == _TRACES_BEFORE_WARNING:
-                warnings.warn(
-                    f"{self._name} was traced {_TRACES_BEFORE_WARNING} times because {reason} "
-                    "changes from call to call. Numbers that change are to be tensors: "
-                    "ng.tensor(x)",
-                    stacklevel=_user_level(),
-                )
-
-    def _report(self, level: int, traced: Traced, seconds: float, reason: str) -> None:
-        """Tell about a new trace: the ladder of NUMBAGRAD_DEBUG."""
-        config.report(f"{self._name}: traced and planned in {seconds * 1e3:.1f} ms: {reason}")
-        if level >= 2:
-            config.report(f"{self._name}:\n" + "\n".join(_explained(traced)))
-        if level >= 3:
-            config.report(f"sources of {self._name}:\n" + "\n\n".join(traced.forward.sources))
-
-    def _difference(self, key: Any) -> str:
-        """What tells a call from the one that was traced last."""
-        if not self._signatures:
-            return "the first call"
-        old, new = self._signatures[-1], key
-        if old[0] != new[0]:
-            return "other arguments, or a tree of them with another structure"
-        places = paths(new[0])
-        found = []
-        for place, a, b in zip(places, old[1], new[1], strict=True):
-            if a == b:
-                continue
-            name = self._argument(place)
-            if len(a) == len(b) == _TENSOR_PARTS:
-                facts = zip(("shape", "strides", "dtype", "requires_grad"), a, b, strict=True)
-                found += [f"the {f} of {name} is {q}, was {p}" for f, p, q in facts if p != q]
-            else:
-                found.append(f"{name} is {b[-1]!r}, was {a[-1]!r}")
-        if old[2] != new[2]:
-            found.append("other arguments are one and the same tensor")
-        if old[3:] != new[3:]:
-            found.append("another gradient or inference mode")
-        return "; ".join(found) or "a trace that was forgotten"
-
-    def _changing(self, key: Any) -> str:
-        """The name of the argument that is not a tensor and differs from the call before."""
-        if len(self._signatures) < 2:
-            return ""
-        previous = self._signatures[-2]
-        if previous[0] != key[0]:
-            return ""
-        places = paths(key[0])
-        for i, (old, new) in enumerate(zip(previous[1], key[1], strict=True)):
-            if old != new and len(new) != _TENSOR_PARTS:
-                return f"the argument {self._argument(places[i])}"
-        return ""
-
-    def _argument(self, path: tuple[Any, ...]) -> str:
-        """How the user calls the argument at a path in (args, kwargs)."""
-        kind, first, *rest = path
-        name = repr(first)
-        if kind == 0:
-            try:
-                name = repr(list(inspect.signature(self.fn).parameters)[first])
-            except (IndexError, TypeError, ValueError):
-                name = f"number {first}"
-        return name + "".join(f"[{p!r}]" for p in rest)
 
     # -- running ----------------------------------------------------------------------------
 
@@ -266,7 +173,7 @@ class Compiled:
         for i in traced.copied:
             values[i] = values[i].copy()
         inference = thread.modes.inference
-        results = [_wrap(np.asarray(v), inference) for v in values[: len(traced.requires_grad)]]
+        results = [wrapped(np.asarray(v), inference) for v in values[: len(traced.requires_grad)]]
         node = None
         if traced.backward is not None:
             node = self._node(traced, tensors, values, reads, args, kwargs)
@@ -402,11 +309,10 @@ class Compiled:
 
     def explain(self) -> str:
         """The graph of the latest signature after all passes, and how it runs."""
-        return "\n".join(line for e in self._latest() for line in _explained(e))
+        return "\n".join(line for e in self._latest() for line in explained(e))
 
     def _latest(self) -> list[Traced]:
-        entries = list(self._entries.values())
-        return entries[-1][:1] if entries else []
+        return self._traces.latest()
 
 
 def _tensors(tree: Any) -> list[Tensor]:
@@ -432,22 +338,6 @@ def _written(traced: Traced) -> Graph:
     return traced.written
 
 
-def _explained(traced: Traced) -> list[str]:
-    lines = [str(traced.graph), *traced.forward.describe()]
-    if traced.backward is not None:
-        backward = traced.backward
-        lines += ["", "backward:", str(backward.graph), *backward.describe()]
-    return lines
-
-
-def _user_level() -> int:
-    """For `warnings.warn` in the calling function: the level of the user's call."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        level, frame = level + 1, frame.f_back
-    return level
-
-
 def _outcome(place: Result, tensors: list[Tensor], results: list[Tensor]) -> Tensor:
     """A tensor of the result."""
     t = results[place.number] if place.owner is None else find(place.owner, tensors)
@@ -470,95 +360,6 @@ def _snapshot(t: Tensor) -> Tensor:
     copy = wrap(t._data.copy(), t._requires_grad)
     copy._node, copy._nr = t._node, t._nr
     return copy
-
-
-def _wrap(array: Any, inference: bool) -> Tensor:
-    t = wrap(array)
-    if inference:
-        t._counter = INFERENCE
-    return t
-
-
-_MISS = object()
-
-
-def _fast_path(
-    entry: Traced, leaves: list[Any], given: Any
-) -> Callable[[tuple[Any, ...]], Any] | None:
-    """For a call of distinct tensors that ends in one program: the call with few Python steps.
-
-    Shapes, strides and dtypes are checked natively. Anything unusual is a miss.
-
-    Args:
-        leaves: those of the arguments.
-        given: the structure of (args, kwargs).
-    """
-    program = entry.forward.direct
-    distinct = len({id(a) for a in leaves}) == len(leaves)
-    of_args, of_kwargs = given[1]
-    plain = distinct and all(isinstance(a, Tensor) for a in leaves) and not of_kwargs[-1]
-    effects = entry.changed or entry.grads or entry.backward is not None
-    results_only = [Result(None, i) for i in range(len(entry.requires_grad))]
-    if program is None or not plain or effects or entry.leaves != results_only or entry.copied:
-        return None
-    if entry.reads or entry.absent or entry.pinned or entry.checked:
-        return None
-    if not all(isinstance(t, Tensor | Named) for t in entry.captures):
-        return None
-    modes_now = thread.modes.grad
-    requires = [a._requires_grad for a in leaves]
-    captures: list[Any] = entry.captures
-    closed_over = _fetch(captures)
-    facts = [(fact.mapping.get, fact.key, fact.value) for fact in entry.facts]
-    requires += [find(ref, [])._requires_grad for ref in captures]
-    structure = entry.structure
-    executable = entry.forward
-    try_run, slots_of, results = program.try_run, executable.slots, executable.results
-    n = len(leaves)
-    flat = all(part is None for part in of_args[-1])
-    only = -1 if executable.plan.checks else executable.result_slots[0]
-
-    def call(args: tuple[Any, ...]) -> Any:
-        modes = thread.modes
-        if modes.watches or modes.grad is not modes_now:
-            return _MISS  # a trace is one of the watches
-        if flat:
-            if len(args) != n:
-                return _MISS
-            passed: Any = args
-        else:
-            passed, structure_now = flatten(args)
-            if structure_now != of_args:
-                return _MISS
-        for get, key, value in facts:
-            if get(key) is not value:
-                return _MISS
-        try:
-            tensors = (*passed, *closed_over())
-            if modes_now and [t._requires_grad for t in tensors] != requires:
-                return _MISS
-            slots = slots_of([t._data for t in tensors])
-            if not try_run(tuple(slots)):
-                return _MISS
-        except (AttributeError, TypeError, LookupError, ValueError):
-            return _MISS  # not a tensor, or one that is being traced; nothing where one was
-        if structure is None and only >= 0:
-            return _wrap(slots[only], modes.inference)
-        return unflatten(structure, [_wrap(v, modes.inference) for v in results(slots)])
-
-    return call
-
-
-def _fetch(captures: list[Any]) -> Callable[[], Any]:
-    """A function that gives the closed-over tensors as they are now, in few Python steps."""
-    if not any(isinstance(t, Named) for t in captures):
-        return lambda: captures
-    places = [t.subscript if isinstance(t, Named) else ((t,), 0) for t in captures]
-    container = places[0][0]
-    if len(places) > 1 and all(c is container for c, _ in places):
-        get = operator.itemgetter(*[key for _, key in places])
-        return lambda: get(container)
-    return lambda: [c[key] for c, key in places]
 
 
 def _aliases(tensors: list[Tensor]) -> tuple[int, ...]:

@@ -123,7 +123,7 @@ def test_static_values_tell_zeros_and_nan_apart():
     assert f(one, 1).item() == f(one, True).item() == 1
     for _ in range(3):
         assert np.isnan(f(one, float("nan")).item())
-    assert len(f._entries) == 5
+    assert len(f._traces.entries) == 5
 
 
 def test_module_and_its_attributes():
@@ -871,7 +871,7 @@ def test_no_warning_for_sizes_and_a_limit_for_all():
     f = ng.compile(lambda x: x + 1)
     for n in range(1, 300):
         f(ng.ones(n))
-    assert sum(map(len, f._entries.values())) <= 256
+    assert sum(map(len, f._traces.entries.values())) <= 256
 
 
 def test_real_part_of_what_numpy_computed():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import numbagrad as ng
-import numbagrad.compiled
+import numbagrad.traces
 from numbagrad import nn
 from numbagrad.compiled import Compiled
 from numbagrad.surroundings import Surroundings
@@ -30,7 +30,7 @@ def value(t: ng.Tensor) -> float:
 
 
 def traces(f: Compiled) -> int:
-    return sum(map(len, f._entries.values()))
+    return sum(map(len, f._traces.entries.values()))
 
 
 def test_global_number(monkeypatch):
@@ -210,14 +210,14 @@ def test_a_number_that_changes_at_each_call_is_named(monkeypatch):
 
 def test_old_traces_are_forgotten(monkeypatch):
     """Numbers that change for ever must not fill the memory, whatever they belong to."""
-    monkeypatch.setattr(numbagrad.compiled, "_SIGNATURES", 5)
+    monkeypatch.setattr(numbagrad.traces, "_SIGNATURES", 5)
     f = ng.compile(lambda x, k=1: x * scale * k)
     with pytest.warns(UserWarning, match="changes from call to call"):
         for i in range(20):
             monkeypatch.setitem(globals(), "scale", float(i % 10))
             assert value(f(ONE, i)) == i * (i % 10)
             assert value(f(ONE)) == i % 10
-    assert traces(f) == 5 == len(f._signatures)
+    assert traces(f) == 5 == len(f._traces.signatures)
 
 
 @dataclasses.dataclass

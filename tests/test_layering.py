@@ -52,6 +52,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "func",
         "surroundings",
         "tracing",
+        "traces",
+        "direct",
         "replay",
         "compiled",
         "extend",
