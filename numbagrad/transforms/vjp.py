@@ -154,6 +154,20 @@ def one(t: Tensor) -> Tensor:
     return fill(t.detach(), 1)
 
 
+def _cotangent(c: Any, output: Tensor) -> Tensor:
+    """The cotangent of an output; one, if it is None and the output a number."""
+    if c is None:
+        if output.numel() != 1:
+            raise RuntimeError(
+                "grad can be implicitly created only for scalar outputs: the cotangent of an "
+                f"output of shape {tuple(output.shape)} is None"
+            )
+        return fill(output.detach(), 1)
+    if not isinstance(c, Tensor):
+        raise TypeError(f"cotangents can be either Tensors or None, but got {type(c).__name__}")
+    return c
+
+
 def vjp_of(
     func: Callable[..., Any], args: tuple[Any, ...], argnums: Argnums, has_aux: bool
 ) -> tuple[Any, Callable[..., Any], Any]:
@@ -196,6 +210,7 @@ def vjp_of(
                 "Expected pytree structure of cotangents to be the same as pytree structure of "
                 f"outputs to the function. cotangents: {given}, primal output: {out_structure}"
             )
+        flat = [_cotangent(c, o) for c, o in zip(flat, outputs, strict=True)]
         records = thread.modes.grad and not thread.modes.inference
         outer = records if create_graph is None else create_graph and records
         return unflatten(structure, taped.gradients(outputs, flat, retain_graph, outer))

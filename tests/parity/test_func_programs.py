@@ -6,6 +6,7 @@ the error.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -741,6 +742,166 @@ PROGRAMS = {
     "hess zero": lambda L: L.func.hessian(
         lambda x: (lambda y: (y.zero_().add_(x**3)).sum())(x * 2)
     )(made(L, 3)),
+    # Arguments of every kind, and more operations under vmap.
+    "kwonly": lambda L: L.func.grad(lambda x, *, k: (x * k).sum())(made(L, 2), k=3.0),
+    "kwonly tensor": lambda L: L.func.vmap(lambda x, *, k: (x * k).sum())(
+        made(L, 2, 2), k=made(L, 2, 2)
+    ),
+    "jacrev kw": lambda L: L.func.jacrev(lambda x, y=2.0: x * y)(made(L, 2), y=3.0),
+    "jacfwd kw": lambda L: L.func.jacfwd(lambda x, y=2.0: x * y)(made(L, 2), y=3.0),
+    "hessian kw": lambda L: L.func.hessian(lambda x, y=2.0: (x**3 * y).sum())(made(L, 2), y=3.0),
+    "vjp kw": lambda L: L.func.vjp(lambda x, y=2.0: x * y, made(L, 2), y=3.0),
+    "vjp_fn twice": lambda L: (lambda o, f: (f(made(L, 2)), f(made(L, 2, seed=1))))(
+        *L.func.vjp(lambda x: x**2, made(L, 2))
+    ),
+    "vjp multi out ct tuple": lambda L: L.func.vjp(lambda x: (x, x * 2), made(L, 2))[1](
+        (made(L, 2), made(L, 2, seed=1))
+    ),
+    "vjp multi out ct list": lambda L: L.func.vjp(lambda x: (x, x * 2), made(L, 2))[1](
+        [made(L, 2), made(L, 2, seed=1)]
+    ),
+    "vjp ct two args": lambda L: L.func.vjp(lambda x: (x, x * 2), made(L, 2))[1](
+        made(L, 2), made(L, 2)
+    ),
+    "vjp ct dtype": lambda L: L.func.vjp(lambda x: x * 2, made(L, 2))[1](made(L, 2).float()),
+    "vjp ct none": lambda L: L.func.vjp(lambda x: (x, x * 2), made(L, 2))[1]((made(L, 2), None)),
+    "vjp ct num": lambda L: L.func.vjp(lambda x: x.sum(), made(L, 2))[1](1.0),
+    "vjp dict primal": lambda L: L.func.vjp(lambda d: d["a"] * 2, {"a": made(L, 2)})[1](made(L, 2)),
+    "vjp unused": lambda L: L.func.vjp(lambda x, y: x * 2, made(L, 2), made(L, 3))[1](made(L, 2)),
+    "grad out 1,": lambda L: L.func.grad(lambda x: x.sum(0, keepdim=True))(made(L, 2)),
+    "jvp out none": lambda L: L.func.jvp(lambda x: None, (made(L, 2),), (made(L, 2),)),
+    "jvp tangent none": lambda L: L.func.jvp(
+        lambda x, y: x * y, (made(L, 2), made(L, 2)), (made(L, 2), None)
+    ),
+    "jvp fewer tangents": lambda L: L.func.jvp(
+        lambda x, y: x * y, (made(L, 2), made(L, 2)), (made(L, 2),)
+    ),
+    "jvp aux bad": lambda L: L.func.jvp(lambda x: x, (made(L, 2),), (made(L, 2),), has_aux=True),
+    "jvp identity": lambda L: L.func.jvp(lambda x: x, (made(L, 2),), (made(L, 2, seed=1),)),
+    "jvp view": lambda L: L.func.jvp(
+        lambda x: x.view(2, 1).T, (made(L, 2),), (made(L, 2, seed=1),)
+    ),
+    "jvp detach": lambda L: L.func.jvp(
+        lambda x: x.detach() * x, (made(L, 2),), (made(L, 2, seed=1),)
+    ),
+    "jvp no_grad": lambda L: L.func.jvp(
+        lambda x: without_recording(L, lambda: x * x), (made(L, 2),), (made(L, 2, seed=1),)
+    ),
+    "grad no_grad": lambda L: L.func.grad(lambda x: without_recording(L, lambda: (x * x).sum()))(
+        made(L, 2)
+    ),
+    "grad partial no_grad": lambda L: L.func.grad(
+        lambda x: (x * without_recording(L, lambda: x * 2)).sum()
+    )(made(L, 2)),
+    "nested no_grad": lambda L: L.func.grad(
+        lambda x: without_recording(L, lambda: L.func.grad(lambda y: (y**3).sum())(x)).sum()
+    )(made(L, 2)),
+    "vmap no_grad req": lambda L: without_recording(
+        L, lambda: L.func.vmap(lambda x: x * 2)(made(L, 2, 2).requires_grad_())
+    ),
+    "vmap in list": lambda L: L.func.vmap(lambda xs: xs[0] + xs[1])([made(L, 2, 3), made(L, 2, 3)]),
+    "vmap tuple arg in_dims tuple": lambda L: L.func.vmap(
+        lambda xs, y: xs[0] + xs[1] + y, in_dims=((0, 1), None)
+    )((made(L, 2, 3), made(L, 3, 2)), made(L, 3)),
+    "vmap in_dims nested none": lambda L: L.func.vmap(
+        lambda xs: xs[0] + xs[1], in_dims=((0, None),)
+    )((made(L, 2, 3), made(L, 3))),
+    "vmap star": lambda L: L.func.vmap(lambda *a: sum(a))(made(L, 2, 3), made(L, 2, 3)),
+    "vmap zero outdims": lambda L: L.func.vmap(lambda x: (), out_dims=())(made(L, 2, 3)),
+    "vmap dict out dims int": lambda L: L.func.vmap(lambda x: {"a": x}, out_dims=1)(made(L, 2, 3)),
+    "vmap of method": lambda L: L.func.vmap(L.Tensor.sum)(made(L, 2, 3)),
+    "vmap partial": lambda L: L.func.vmap(functools.partial(L.sum, dim=0))(made(L, 2, 3, 4)),
+    "vmap module attr": lambda L: L.func.vmap(L.nn.ReLU())(made(L, 2, 3)),
+    "vmap bool out": lambda L: L.func.vmap(lambda x: x > 0)(made(L, 2, 3)),
+    "vmap python scalar out": lambda L: L.func.vmap(lambda x: 3.0)(made(L, 2, 3)),
+    "vmap complex": lambda L: L.func.vmap(lambda x: (x * 1j).abs())(made(L, 2, 3)),
+    "vmap float16": lambda L: L.func.vmap(lambda x: x.half() * 2)(made(L, 2, 3)),
+    "vmap int sum": lambda L: L.func.vmap(lambda x: x.sum())(L.tensor([[1, 2], [3, 4]])),
+    "vmap arange broadcast": lambda L: L.func.vmap(lambda n: L.arange(3) * n)(L.tensor([1, 2])),
+    "vmap eye": lambda L: L.func.vmap(lambda x: x * L.eye(2, dtype=L.float64))(made(L, 3)),
+    "vmap full": lambda L: L.func.vmap(lambda x: L.full((2,), 3.0, dtype=L.float64) * x)(
+        made(L, 3)
+    ),
+    "vmap full_like": lambda L: L.func.vmap(lambda x: L.full_like(x, 3.0))(made(L, 3, 2)),
+    "vmap ones_like int": lambda L: L.func.vmap(lambda x: L.ones_like(x, dtype=L.int64))(
+        made(L, 3, 2)
+    ),
+    "vmap tensor()": lambda L: L.func.vmap(lambda x: x + L.tensor([1.0, 2.0], dtype=L.float64))(
+        made(L, 3, 2)
+    ),
+    "vmap as_tensor": lambda L: L.func.vmap(lambda x: L.as_tensor(x))(made(L, 3, 2)),
+    "vmap stack list": lambda L: L.func.vmap(lambda x: L.stack([x[0], x[1], x.sum()]))(
+        made(L, 3, 2)
+    ),
+    "vmap tensor list of": lambda L: L.func.vmap(lambda x: L.tensor([x[0], x[1]]))(made(L, 3, 2)),
+    "vmap lt chain": lambda L: L.func.vmap(lambda x: L.where((x > 0) & (x < 1), x, 0.0))(
+        made(L, 3, 2)
+    ),
+    "vmap max tensor": lambda L: L.func.vmap(lambda x: L.maximum(x, L.zeros((), dtype=L.float64)))(
+        made(L, 3, 2)
+    ),
+    "vmap max builtin": lambda L: L.func.vmap(lambda x: max(x[0], x[1]))(made(L, 3, 2)),
+    "vmap abs builtin": lambda L: L.func.vmap(lambda x: abs(x) + round(2.5))(made(L, 3, 2)),
+    "vmap divmod": lambda L: L.func.vmap(lambda x: x // 0.3 + x % 0.3)(made(L, 3, 2)),
+    "vmap pow": lambda L: L.func.vmap(lambda x, y: x.abs() ** y)(made(L, 3, 2), made(L, 3)),
+    "vmap rpow": lambda L: L.func.vmap(lambda x: 2**x)(made(L, 3)),
+    "vmap matmul nd": lambda L: L.func.vmap(lambda x, y: x @ y, in_dims=(0, None))(
+        made(L, 3, 2, 4, 5), made(L, 5, 2)
+    ),
+    "vmap chain_matmul": lambda L: L.func.vmap(lambda x: L.linalg.multi_dot([x, x.T, x]))(
+        made(L, 3, 2, 2)
+    ),
+    "vmap linalg": lambda L: L.func.vmap(
+        lambda x: (L.linalg.inv(x), L.linalg.det(x), L.linalg.solve(x, x[0]))
+    )(made(L, 3, 2, 2)),
+    "vmap eigvalsh": lambda L: L.func.vmap(lambda x: L.linalg.eigvalsh(x + x.T))(made(L, 3, 2, 2)),
+    "vmap chol": lambda L: L.func.vmap(
+        lambda x: L.linalg.cholesky(x @ x.T + L.eye(2, dtype=L.float64))
+    )(made(L, 3, 2, 2)),
+    "grad det": lambda L: L.func.vmap(L.func.grad(L.linalg.det))(made(L, 3, 2, 2)),
+    "hess logdet": lambda L: L.func.hessian(
+        lambda x: L.logdet(x @ x.T + L.eye(2, dtype=L.float64))
+    )(made(L, 2, 2)),
+    "fft": lambda L: L.func.vmap(lambda x: L.fft.rfft(x).abs())(made(L, 3, 8)),
+    "special": lambda L: L.func.vmap(
+        lambda x: (L.special.expit(x), L.special.erf(x), L.lgamma(x.abs()), L.digamma(x.abs() + 1))
+    )(made(L, 3, 2)),
+    "cross": lambda L: L.func.vmap(L.linalg.cross)(made(L, 4, 3), made(L, 4, 3, seed=1)),
+    "kron": lambda L: L.func.vmap(L.kron)(made(L, 4, 2, 2), made(L, 4, 3, 1, seed=1)),
+    "meshgrid": lambda L: L.func.vmap(lambda x: L.meshgrid(x, x, indexing="ij"))(made(L, 4, 2)),
+    "cov": lambda L: L.func.vmap(L.cov)(made(L, 4, 2, 5)),
+    "huber etc": lambda L: L.func.vmap(
+        lambda x, y: (
+            L.nn.functional.huber_loss(x, y),
+            L.nn.functional.smooth_l1_loss(x, y),
+            L.nn.functional.kl_div(x, y.abs(), reduction="sum"),
+            L.nn.functional.cosine_similarity(x, y, 0),
+        )
+    )(made(L, 4, 3), made(L, 4, 3, seed=1)),
+    "softmaxes": lambda L: L.func.vmap(
+        lambda x: (x.log_softmax(0), x.softmax(0), L.nn.functional.softmin(x, 0))
+    )(made(L, 4, 3)),
+    "glu etc": lambda L: L.func.vmap(
+        lambda x: (
+            L.nn.functional.glu(x),
+            L.nn.functional.silu(x),
+            L.nn.functional.mish(x),
+            L.nn.functional.elu(x),
+            L.nn.functional.hardtanh(x),
+            L.nn.functional.leaky_relu(x),
+        )
+    )(made(L, 4, 4)),
+    "normalize": lambda L: L.func.vmap(lambda x: L.nn.functional.normalize(x, dim=0))(
+        made(L, 4, 4)
+    ),
+    "grid": lambda L: L.func.vmap(lambda x: L.nn.functional.unfold(x, 2))(made(L, 2, 1, 3, 4, 4)),
+    "pixel": lambda L: L.func.vmap(lambda x: L.nn.functional.pixel_shuffle(x, 2))(
+        made(L, 2, 4, 3, 3)
+    ),
+    "pad reflect": lambda L: L.func.vmap(lambda x: L.nn.functional.pad(x, (1, 1), mode="reflect"))(
+        made(L, 2, 1, 5)
+    ),
+    "emb module": lambda L: L.func.vmap(L.nn.Embedding(4, 2))(L.tensor([[0, 1], [2, 3]])).shape[2],
 }
 
 
