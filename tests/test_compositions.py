@@ -17,7 +17,7 @@ from tests.compositions import (
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(functions, transforms)
 def test_composition(names, words):
     x = constant(ng, 0, 3)
@@ -33,7 +33,7 @@ def test_composition(names, words):
         np.testing.assert_allclose(found.numpy(), expected.detach().numpy(), 1e-10, 1e-12)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8, deadline=None, derandomize=True)
 @given(functions, transforms)
 def test_compiled_composition(names, words):
     """Compiled as a whole, and with the function compiled inside."""
