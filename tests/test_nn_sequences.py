@@ -140,6 +140,31 @@ def test_a_training_step_of_a_transformer():
     assert losses == sorted(losses, reverse=True)
 
 
+def test_attention_to_one_more_key():
+    ng.manual_seed(7)
+    x = ng.randn(3, 2, 4)
+    plain = ng.nn.MultiheadAttention(4, 2)
+    zero = ng.nn.MultiheadAttention(4, 2, add_zero_attn=True)
+    biased = ng.nn.MultiheadAttention(4, 2, add_bias_kv=True)
+    for other in (zero, biased):
+        other.load_state_dict(plain.state_dict(), strict=False)
+    with ng.no_grad():  # a learned key and value of zeros
+        biased.bias_k.zero_()
+        biased.bias_v.zero_()
+    mask = ng.nn.Transformer.generate_square_subsequent_mask(3)
+    padding = ng.tensor([[False, False, True], [False, False, False]])
+    (y, w), (z, v) = (m(x, x, x, padding, attn_mask=mask) for m in (zero, biased))
+    assert w.shape == v.shape == (2, 3, 4)
+    np.testing.assert_allclose(y.detach().numpy(), z.detach().numpy(), 1e-5, 1e-6)
+    np.testing.assert_allclose(w.detach().numpy(), v.detach().numpy(), 1e-5, 1e-6)
+    np.testing.assert_allclose(w.sum(-1).detach().numpy(), 1, 1e-5)
+    # Among the other keys the shares are those without it.
+    _, u = plain(x, x, x, padding, attn_mask=mask, average_attn_weights=False)
+    _, w = zero(x, x, x, padding, attn_mask=mask, average_attn_weights=False)
+    shares = (w[..., :3] / w[..., :3].sum(-1, keepdim=True)).detach().numpy()
+    np.testing.assert_allclose(shares, u.detach().numpy(), 1e-4, 1e-6)
+
+
 # -- alignments -----------------------------------------------------------------------------------
 
 

@@ -47,9 +47,11 @@ ADAPTED: dict[str, Callable[..., Any]] = {
 }
 
 
-def _skipped(sample: Any) -> bool:
+def _skipped(op: Any, sample: Any) -> bool:
     """Random results, and options that numbagrad refuses."""
     options = sample.kwargs
+    if op.name == "nn.functional.multi_head_attention_forward":
+        return bool(sample.args[9] and options["training"])  # dropout
     return bool(
         options.get("dropout_p") or options.get("scale_grad_by_freq") or options.get("sparse")
     )
@@ -106,7 +108,7 @@ def test_functions(op: Any) -> None:
         differentiable = op.supports_autograd and dtype is torch.float64
         samples = op.sample_inputs_func(op, "cpu", dtype, differentiable)
         for number, sample in enumerate(itertools.islice(samples, MAX_SAMPLES)):
-            if _skipped(sample):
+            if _skipped(op, sample):
                 continue
             try:
                 _compare(op, ours, sample)

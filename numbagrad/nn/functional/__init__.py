@@ -98,6 +98,7 @@ from .loss import (
     poisson_nll_loss,
     smooth_l1_loss,
 )
+from .multihead import multi_head_attention_forward
 from .multilabel import multilabel_margin_loss, multilabel_soft_margin_loss
 from .noise import gumbel_softmax, rrelu, rrelu_
 from .norm import (
@@ -200,6 +201,7 @@ __all__ = [
     "max_unpool3d",
     "mish",
     "mse_loss",
+    "multi_head_attention_forward",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",

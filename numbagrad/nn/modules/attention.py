@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from ...creation import empty, zeros_like
+from ...creation import empty
 from ...tensor import Tensor
 from .. import functional as F
 from .. import init
@@ -22,12 +21,12 @@ class MultiheadAttention(Module):
         dropout: the probability of dropping a weight in training.
         kdim, vdim: features of key and value; `embed_dim` unless given.
         batch_first: (batch, sequence, features) instead of (sequence, batch, features).
-        add_bias_kv, add_zero_attn: not supported.
+        add_bias_kv: learn one more key and value.
+        add_zero_attn: one more key and value of zeros.
 
     Raises:
         ValueError: a size that is not positive.
         AssertionError: `embed_dim` is not divisible by `num_heads`.
-        NotImplementedError: `add_bias_kv` or `add_zero_attn`.
 
     >>> import numbagrad as ng
     >>> x = ng.ones(2, 5, 8)
@@ -41,6 +40,8 @@ class MultiheadAttention(Module):
     q_proj_weight: Tensor | None
     k_proj_weight: Tensor | None
     v_proj_weight: Tensor | None
+    bias_k: Tensor | None
+    bias_v: Tensor | None
 
     def __init__(
         self,
@@ -64,11 +65,6 @@ class MultiheadAttention(Module):
             )
         if embed_dim % num_heads:
             raise AssertionError("embed_dim must be divisible by num_heads")
-        if add_bias_kv or add_zero_attn:
-            raise NotImplementedError(
-                "MultiheadAttention: add_bias_kv and add_zero_attn are not supported; leave both "
-                "False"
-            )
         self.embed_dim = embed_dim
         self.kdim = embed_dim if kdim is None else kdim
         self.vdim = embed_dim if vdim is None else vdim
@@ -86,6 +82,10 @@ class MultiheadAttention(Module):
         self.register_parameter(
             "in_proj_bias", Parameter(empty(3 * embed_dim, **factory)) if bias else None
         )
+        for name in ("bias_k", "bias_v"):
+            more = Parameter(empty(1, 1, embed_dim, **factory)) if add_bias_kv else None
+            self.register_parameter(name, more)
+        self.add_zero_attn = add_zero_attn
         self.out_proj = Linear(embed_dim, embed_dim, bias=bias, **factory)
         self._reset_parameters()
 
@@ -98,20 +98,9 @@ class MultiheadAttention(Module):
         if self.in_proj_bias is not None:
             init.zeros_(self.in_proj_bias)
             init.zeros_(self.out_proj.bias)  # type: ignore[arg-type]
-
-    def _projections(self, query: Tensor, key: Tensor, value: Tensor) -> list[Tensor]:
-        if self.in_proj_weight is not None:
-            weights: Any = self.in_proj_weight.chunk(3)
-        else:
-            weights = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
-        biases: Any = (None,) * 3 if self.in_proj_bias is None else self.in_proj_bias.chunk(3)
-        return [
-            F.linear(x, w, b) for x, w, b in zip((query, key, value), weights, biases, strict=True)
-        ]
-
-    def _heads(self, x: Tensor) -> Tensor:
-        """(batch, sequence, features) → (batch, heads, sequence, features per head)."""
-        return x.reshape(x.shape[0], x.shape[1], self.num_heads, self.head_dim).transpose(1, 2)
+        for more in (self.bias_k, self.bias_v):
+            if more is not None:
+                init.xavier_normal_(more)
 
     def forward(
         self,
@@ -138,76 +127,15 @@ class MultiheadAttention(Module):
             RuntimeError: `is_causal` without a mask.
             AssertionError: shapes that do not fit.
         """
-        if is_causal and attn_mask is None:
-            raise RuntimeError("Need attn_mask if specifying the is_causal hint.")
-        batched = query.ndim == 3
-        if not batched:
-            query, key, value = (t.unsqueeze(0) for t in (query, key, value))
-            if key_padding_mask is not None:
-                key_padding_mask = key_padding_mask.unsqueeze(0)
-        elif not self.batch_first:
+        turned = self.batch_first and query.ndim == 3
+        if turned:
             query, key, value = (t.transpose(0, 1) for t in (query, key, value))
-        if query.shape[-1] != self.embed_dim:
-            raise AssertionError(
-                f"was expecting embedding dimension of {self.embed_dim}, but got {query.shape[-1]}"
-            )
-        if key.shape[:2] != value.shape[:2]:
-            raise AssertionError(
-                f"key's sequence and batch dims {key.shape[:2]} do not match value's "
-                f"{value.shape[:2]}"
-            )
-        q, k, v = (self._heads(t) for t in self._projections(query, key, value))
-        mask = self._mask(q, k, attn_mask, key_padding_mask)
-        drop = self.dropout if self.training else 0.0
-        weights = None
-        if need_weights:
-            scores = (q * (1 / math.sqrt(self.head_dim))) @ k.transpose(-2, -1)
-            weights = F.softmax(scores if mask is None else scores + mask, -1)
-            weights = F.dropout(weights, drop)
-            heads = weights @ v
-            if average_attn_weights:
-                weights = weights.mean(1)
-            if not batched:
-                weights = weights.squeeze(0)
-        else:
-            heads = F.scaled_dot_product_attention(q, k, v, mask, drop)
-        output = self.out_proj(heads.transpose(1, 2).reshape(*query.shape[:2], self.embed_dim))
-        if not batched:
-            output = output.squeeze(0)
-        elif not self.batch_first:
-            output = output.transpose(0, 1)
-        return output, weights
-
-    def _mask(
-        self, q: Tensor, k: Tensor, attn_mask: Tensor | None, padding: Tensor | None
-    ) -> Tensor | None:
-        """Both masks as numbers to be added to the scores (batch, heads, queries, keys)."""
-        batch, _, queries, _ = q.shape
-        keys = k.shape[2]
-        total = None
-        if attn_mask is not None:
-            expected = [(queries, keys), (batch * self.num_heads, queries, keys)]
-            if tuple(attn_mask.shape) not in expected:
-                raise RuntimeError(
-                    f"The shape of the attn_mask is {attn_mask.shape}, but should be {expected[0]} "
-                    f"or {expected[1]}."
-                )
-            total = _additive(attn_mask, q)
-            if attn_mask.ndim == 3:
-                total = total.reshape(batch, self.num_heads, queries, keys)
-        if padding is not None:
-            if tuple(padding.shape) != (batch, keys):
-                raise AssertionError(
-                    f"expecting key_padding_mask shape of {(batch, keys)}, but got "
-                    f"{tuple(padding.shape)}"
-                )
-            hidden = _additive(padding, q).reshape(batch, 1, 1, keys)
-            total = hidden if total is None else total + hidden
-        return total
-
-
-def _additive(mask: Tensor, like: Tensor) -> Tensor:
-    """A mask that is True for what is ignored, as numbers to be added."""
-    if mask.dtype.name == "bool":
-        return zeros_like(mask, dtype=like.dtype).masked_fill(mask, -math.inf)
-    return mask.to(like.dtype)
+        output, weights = F.multi_head_attention_forward(
+            query, key, value, self.embed_dim, self.num_heads, self.in_proj_weight,
+            self.in_proj_bias, self.bias_k, self.bias_v, self.add_zero_attn, self.dropout,
+            self.out_proj.weight, self.out_proj.bias, self.training, key_padding_mask,
+            need_weights, attn_mask, self.in_proj_weight is None, self.q_proj_weight,
+            self.k_proj_weight, self.v_proj_weight, average_attn_weights=average_attn_weights,
+            is_causal=is_causal,
+        )  # fmt: skip
+        return output.transpose(0, 1) if turned else output, weights
