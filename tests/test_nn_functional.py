@@ -538,3 +538,12 @@ def test_softmax_edges(fn):
     assert bool(ng.isfinite(fn(half, 0)).all())
     assert bool(ng.isnan(fn(ng.full((2,), -math.inf), 0)).all())
     assert fn(ng.tensor([1.0, 2.0]), 0, dtype=ng.float64).dtype is ng.float64
+
+
+def test_pixels_are_resized_with_rounding():
+    pixels = ng.tensor([[[[0, 100], [200, 255]]]], dtype=ng.uint8)
+    ours = F.interpolate(pixels, (4, 4), mode="bilinear")
+    exact = F.interpolate(pixels.double(), (4, 4), mode="bilinear")
+    assert ours.dtype is ng.uint8 and (ours.double() - exact).abs().max() <= 0.5
+    with pytest.raises(NotImplementedError, match="int64"):
+        F.interpolate(pixels.long(), (4, 4), mode="bilinear")

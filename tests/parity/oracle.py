@@ -38,7 +38,7 @@ def to_ng(x: Any) -> Any:
         return tuple(x)
     if isinstance(x, torch.device):
         return str(x)
-    if isinstance(x, torch.Generator | torch.layout):
+    if isinstance(x, torch.Generator | torch.layout | torch.nn.Module):
         raise Unsupported(repr(x))
     if isinstance(x, torch.memory_format):
         return getattr(ng, str(x).rpartition(".")[2])

@@ -39,6 +39,7 @@ RANDOM = {
     "multinomial", "new_empty", "normal", "rand", "rand_like", "randint", "randint_like", "randn",
     "randn_like", "randperm", "uniform", "nn.functional.alpha_dropout", "nn.functional.dropout",
     "nn.functional.dropout2d", "nn.functional.dropout3d", "nn.functional.feature_alpha_dropout",
+    "nn.functional.rrelu",
 }  # fmt: skip
 
 #: The order of equal elements is not specified: only the values are compared where there are ties.
@@ -51,6 +52,9 @@ ADAPTED: dict[str, Callable[..., Any]] = {
     "polygamma": lambda x, n: ng.polygamma(n, x),
     "special.polygamma": lambda x, n: ng.special.polygamma(n, x),
     "nn.functional.embedding": lambda weight, index, **options: ng.nn.functional.embedding(
+        index, weight, **options
+    ),
+    "nn.functional.embedding_bag": lambda weight, index, **options: ng.nn.functional.embedding_bag(
         index, weight, **options
     ),
     "zero_": lambda x: ng.clone(x).zero_(),
@@ -134,6 +138,10 @@ GAPS = (
         "istft",
         "the window has a gradient, which PyTorch drops",
         when=lambda d, s: s.kwargs.get("window") is not None,
+    ),
+    *(
+        Gap(name, "pixels are rounded once, from float32", when=lambda d, s: d is torch.uint8)
+        for name in ("nn.functional.interpolate", "nn.functional.upsample_bilinear")
     ),
     # Not there yet.
     Gap("einsum", "PyTorch widens integers that it sums over", when=lambda d, s: d is torch.uint8),

@@ -753,4 +753,5 @@ def settings_before_training(lib):
     lib.backends.cudnn.deterministic = before[0]
     lib.use_deterministic_algorithms(before[2])
     lib.set_float32_matmul_precision(before[3])
-    return before, after, outcome(lambda: lib.use_deterministic_algorithms(1))
+    kinds = [type(value).__name__ for value in before]
+    return kinds, after, outcome(lambda: lib.use_deterministic_algorithms(1))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...creation import from_numpy
+from ...dtypes import uint8
 from ...ops.export import check_tensor
 from ...ops.gather import take_rows
 from ...tensor import Tensor
@@ -169,6 +170,18 @@ def interpolate(
         return (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)[rank - 1](
             input, outs
         )
+    if mode not in _NO_CORNERS and input.dtype.np.kind in "biu":
+        if input.dtype is not uint8:
+            raise NotImplementedError(
+                f"interpolate(): mode {mode!r} is not implemented for {input.dtype}; convert with "
+                ".float()"
+            )
+        # Pixels: weighted in float32 and rounded.
+        y = interpolate(
+            input.float(), size, scale_factor, mode, align_corners, recompute_scale_factor,
+            antialias,
+        )  # fmt: skip
+        return y.round().clamp(0, 255).to(uint8)
     y = input
     for dim, (out, scale) in enumerate(zip(outs, scales, strict=True), start=2):
         n = y.shape[dim]
