@@ -104,6 +104,23 @@ def test_maxima_return_to_their_places():
         F.max_unpool1d(y, index, 2, output_size=[9])
 
 
+def test_fractional_windows_are_inside_and_in_order():
+    ng.manual_seed(0)
+    x = ng.arange(49.0).reshape(1, 1, 7, 7).expand(3, 2, 7, 7)
+    y, index = F.fractional_max_pool2d(x, 2, output_size=(4, 3), return_indices=True)
+    assert ng.equal(y, index.to(y.dtype))  # the last element of each window
+    rows, columns = index[..., 0] // 7, index[..., 0, :] % 7
+    assert (rows.diff() >= 1).all() and (columns.diff() >= 1).all()
+    assert (rows[..., -1] == 6).all() and (columns[..., -1] == 6).all()
+    samples = make(1, 2, 2, low=0, high=1).detach()
+    derivatives(
+        lambda x: F.fractional_max_pool2d(x, 2, output_ratio=0.6, _random_samples=samples),
+        make(1, 2, 5, 5),
+    )
+    with pytest.raises(RuntimeError, match="too large relative to the input size 7"):
+        F.fractional_max_pool2d(x, 4, output_size=5)
+
+
 def test_images_in_compiled_functions():
     x, grid = make(1, 2, 3, 3).detach(), make(1, 3, 3, 2, seed=1, low=-1, high=1).detach()
 

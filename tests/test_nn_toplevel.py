@@ -47,6 +47,9 @@ CASES = {
         lambda: ng.poisson_nll_loss(X, Y.exp(), True, False, 1e-8, 1),
         lambda: F.poisson_nll_loss(X, Y.exp()),
     ),
+    "constant_pad_nd": (
+        lambda: ng.constant_pad_nd(X, (1, -1), 2.0), lambda: F.pad(X, (1, -1), value=2.0)
+    ),
     "pdist": (lambda: ng.pdist(X), lambda: F.pdist(X)),
 }  # fmt: skip
 

@@ -28,7 +28,7 @@ DTYPES = (torch.float32, torch.float64, torch.int64)
 MAX_SAMPLES = 40
 
 #: Their values are random: tested by their distribution in tests/test_nn_functional.py.
-RANDOM = ("dropout", "rrelu", "gumbel_softmax")
+RANDOM = ("dropout", "rrelu", "gumbel_softmax", "fractional_max_pool")
 
 #: The samples of these call a lambda that orders the arguments in its own way.
 ADAPTED: dict[str, Callable[..., Any]] = {
@@ -136,6 +136,21 @@ def test_errors(op: Any) -> None:
             continue
         with pytest.raises(e.error_type):
             ours(args[0], *args[1], **args[2])
+
+
+@pytest.mark.parametrize("rank", [2, 3])
+@pytest.mark.parametrize("size", [(2, 3, 4), (4, 1, 2)])
+def test_fractional_pools_of_given_samples(rank: int, size: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, *(7, 6, 8)[:rank], dtype=torch.float64, requires_grad=True)
+    samples = torch.rand(2, 3, rank, dtype=torch.float64)
+    name = f"fractional_max_pool{rank}d"
+    options = {"output_size": size[:rank], "return_indices": True}
+    expected = getattr(torch.nn.functional, name)(x, 2, _random_samples=samples, **options)
+    y = to_ng(x)
+    result = getattr(ng.nn.functional, name)(y, 2, _random_samples=to_ng(samples), **options)
+    check(result, expected)
+    check_gradients(result, [y], expected, [x], order=1)
 
 
 # -- modules --------------------------------------------------------------------------------------

@@ -78,6 +78,7 @@ from .dropout import (
     dropout3d,
     feature_alpha_dropout,
 )
+from .fractional import fractional_max_pool2d, fractional_max_pool3d
 from .grid import affine_grid, grid_sample
 from .linear import (
     bilinear,
@@ -165,6 +166,8 @@ __all__ = [
     "embedding_bag",
     "feature_alpha_dropout",
     "fold",
+    "fractional_max_pool2d",
+    "fractional_max_pool3d",
     "gaussian_nll_loss",
     "gelu",
     "glu",

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...ops.export import public
 from ...tensor import Tensor
-from . import activation, classification, ctc, loss, noise, norm, pooling
+from . import activation, classification, ctc, loss, noise, norm, padding, pooling
 from .conv import Ints
 from .dropout import alpha_dropout, dropout, feature_alpha_dropout, feature_dropout
 from .grid import affine_grid, grid_sample
@@ -146,6 +146,12 @@ def grid_sampler(
         input, grid, ("bilinear", "nearest", "bicubic")[interpolation_mode],
         ("zeros", "border", "reflection")[padding_mode], align_corners,
     )  # fmt: skip
+
+
+@top
+def constant_pad_nd(input: Tensor, pad: Sequence[int], value: float = 0) -> Tensor:
+    """:func:`numbagrad.nn.functional.pad` with a constant."""
+    return padding.pad(input, pad, "constant", value)
 
 
 @top
