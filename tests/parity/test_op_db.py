@@ -123,10 +123,13 @@ GAPS = (
         "a difference of large numbers",
         when=lambda d, s: d.is_complex and s.args[0] == (1,),
     ),
-    Gap(
-        "nn.functional.embedding",
-        "no sparse gradients, none scaled by frequency",
-        when=lambda d, s: bool({"sparse", "scale_grad_by_freq"} & s.kwargs.keys()),
+    *(
+        Gap(
+            name,
+            "no sparse gradients, none scaled by frequency",
+            when=lambda d, s: bool({"sparse", "scale_grad_by_freq"} & s.kwargs.keys()),
+        )
+        for name in ("nn.functional.embedding", "nn.functional.embedding_bag")
     ),
     Gap("as_strided_scatter", "PyTorch's gradient goes to what was overwritten"),
     Gap(
