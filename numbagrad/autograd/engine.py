@@ -60,7 +60,7 @@ def run_backward(
             captures.setdefault(node, {})[nr] = None
 
     modes = thread.modes
-    plain = inputs is None and not modes.watches
+    plain = not modes.watches
     run_node: Any = _run_node
     for watch in modes.watches:
         run_node = watch.watching(run_node)
@@ -87,19 +87,27 @@ def run_backward(
                 buffer = [None] * node.n_outputs
             if buffer is None:
                 outputs = (None,) * len(edges)
-            elif plain and node.hooks is None and isinstance(node, OpNode):
+            elif (
+                plain
+                and node.hooks is None
+                and isinstance(node, OpNode)
+                and (needed is None or node not in captures)
+            ):
                 # The common case: plain arrays from op to op, without tensors around them.
                 op = node.op
+                mask = node.mask if needed is None else _mask_to(node, needed) & node.mask
                 outputs = None
-                if not create_graph and op.array_rules:
+                if not mask:
+                    outputs = (None,) * len(edges)
+                elif not create_graph and op.array_rules:
                     g = buffer[0]
                     data = g if g.__class__ is _ndarray else g._data
                     if op.expr is not None:
-                        outputs = op.pointwise_backward(node, data, node.mask, quietly)
+                        outputs = op.pointwise_backward(node, data, mask, quietly)
                     else:
-                        outputs = op.array_backward(node, data, node.mask, quietly)
+                        outputs = op.array_backward(node, data, mask, quietly)
                 if outputs is None:
-                    outputs = op.backward(node, _wrapped(buffer), node.mask)
+                    outputs = op.backward(node, _wrapped(buffer), mask)
                 if node.metas is not None:
                     outputs = _fit(node, outputs)
                 if not keep_graph and node.saved:
@@ -217,7 +225,7 @@ def _run_node(
         return (None,) * len(node.edges)
     mask = -1
     if needed is not None:
-        mask = sum(1 << i for i, e in enumerate(node.edges) if e is not None and e[0] in needed)
+        mask = _mask_to(node, needed)
     captured = captures.get(node)
     if captured is not None and mask:
         # Hooks have no say here, as in PyTorch: they run before the node, which runs later.
@@ -266,6 +274,17 @@ def _run_node(
     if node.hooks is not None and node.hooks.post:
         outputs = _run_post_hooks(node, outputs, buffer)
     return outputs
+
+
+def _mask_to(node: Node, needed: set[Node]) -> int:
+    """Which edges of a node lead to what is needed, as bits; 0 if it is not needed itself."""
+    if node not in needed:
+        return 0
+    mask = 0
+    for i, e in enumerate(node.edges):
+        if e is not None and e[0] in needed:
+            mask |= 1 << i
+    return mask
 
 
 def _fit(node: OpNode, grads: Sequence[Any]) -> Sequence[Any]:

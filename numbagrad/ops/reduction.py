@@ -35,7 +35,7 @@ def reduced_shape(shape: Shape, dim: Dims, keepdim: bool) -> Shape:
     return tuple(s for i, s in enumerate(shape) if i not in dim)
 
 
-def restore(g: Tensor, shape: Shape, dim: Dims) -> Tensor:
+def restore(g: Any, shape: Shape, dim: Dims) -> Any:
     """`g` with its reduced dimensions back, expanded to `shape`."""
     return expand_to(reshape(g, kept_shape(shape, dim)), shape)
 
@@ -71,6 +71,7 @@ def _per_element(x: Any, **_: Any) -> int:
 
 sum_ = primitive(
     "sum", _sum, _same_dtype, grad=lambda g, x_shape, dim: restore(g, x_shape, dim), linear=True,
+    array_rules=True,
     samples=lambda make: [*reductions(make), call(make(0, 2), dim=(0,), keepdim=False)],
     native=("reduce", ("add_any_order", 0)),
     flops=_per_element,
@@ -79,9 +80,9 @@ sum_ = primitive(
 )  # fmt: skip
 
 
-def sum_to(g: Tensor, shape: Shape) -> Tensor:
+def sum_to(g: Any, shape: Shape) -> Any:
     """Sum `g` over what broadcasting added, so that it has `shape`."""
-    have = g._data.shape
+    have = g.shape if g.__class__ is np.ndarray else g._data.shape
     extra = len(have) - len(shape)
     if extra < 0 or any(s not in (1, h) for s, h in zip(shape, have[extra:], strict=True)):
         return expand_to(g, shape)  # a rule gave a gradient that still broadcasts
@@ -208,6 +209,7 @@ cumsum = primitive(
     lambda x, dim: (x.shape, x.dtype),
     grad=lambda g, dim: flip(cumsum(flip(g, dims=(dim,)), dim=dim), dims=(dim,)),
     linear=True,
+    array_rules=True,
     samples=lambda make: [call(make(2, 3), dim=0), call(make(2, 3), dim=1), call(make(0), dim=0)],
     batch=SHIFT,
     doc="Running sums along a dimension.",
