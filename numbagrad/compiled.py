@@ -22,6 +22,7 @@ from .modes import span, thread
 from .ops.view import reshape, view
 from .passes.dce import dce
 from .replay import check_gradients
+from .stack import innermost
 from .tape import Node, gradient_edge
 from .tensor import INFERENCE, Tensor, count_change, last_change, version_counter, wrap
 from .traces import Traces, explained, fitting, report
@@ -191,10 +192,11 @@ class Compiled:
         return result
 
     def _write_back(self, traced: Traced, tensors: list[Tensor], values: list[Any]) -> None:
+        place = innermost(1) if traced.changed else None
         for target, i, _ in traced.changed:
             t = find(target, tensors)
             np.copyto(t._data, values[i])
-            count_change(t, "a compiled function")
+            count_change(t, "a compiled function", place)
         for owner, i in traced.grads:
             leaf = find(owner, tensors)
             leaf._grad = None if i is None else wrap(np.asarray(values[i], order="C"))

@@ -24,21 +24,24 @@ _OURS = __name__.partition(".")[0] + "."
 class Named:
     """A place that a name leads to, and the tensor that is there at the time of a call."""
 
-    __slots__ = ("key", "mapping", "name")
+    __slots__ = ("container", "key", "mapping", "name")
 
     def __init__(self, mapping: Any, key: Any, name: str) -> None:
         self.mapping = mapping
+        self.container = mapping.elements if isinstance(mapping, _Elements) else mapping
         self.key = key
         self.name = name
 
     def now(self) -> Any:
-        return self.mapping.get(self.key)
+        try:
+            return self.container[self.key]
+        except (LookupError, ValueError):  # it is gone
+            return None
 
     @property
     def subscript(self) -> tuple[Any, Any]:
         """(container, key), for the fastest way to what is there now."""
-        mapping = self.mapping
-        return (mapping.elements if isinstance(mapping, _Elements) else mapping), self.key
+        return self.container, self.key
 
 
 class _Cell:

@@ -305,8 +305,10 @@ def version_counter(t: Tensor) -> list[Any]:
     return t._counter
 
 
-def count_change(t: Tensor, name: str) -> None:
+def count_change(t: Tensor, name: str, place: Any = None) -> None:
     """`name` has changed the storage: whoever saved a tensor of it can tell, and say where.
+
+    `place` is what :func:`innermost` gives, for those who know it already.
 
     Behind the version in the counter stands the last change.
     """
@@ -315,7 +317,7 @@ def count_change(t: Tensor, name: str) -> None:
         t._counter = [1, None]
     elif counter is not INFERENCE:
         counter[0] += 1
-        counter[1] = name, innermost(1)
+        counter[1] = name, innermost(1) if place is None else place
 
 
 def last_change(counter: list[Any]) -> str:
