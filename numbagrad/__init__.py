@@ -83,7 +83,8 @@ def __getattr__(name: str) -> Any:
         loaded = _import_module(f"numbagrad.{_LAZY[name]}")
         value = loaded if _LAZY[name] == name else getattr(loaded, name)
     else:
-        _publish_nn()
+        if not name.startswith("_"):
+            _publish_nn()
         if name not in EXPORTS:
             raise AttributeError(f"module 'numbagrad' has no attribute {name!r}")
         value = EXPORTS[name]
