@@ -39,7 +39,8 @@ RANDOM = {
     "multinomial", "new_empty", "normal", "rand", "rand_like", "randint", "randint_like", "randn",
     "randn_like", "randperm", "uniform", "nn.functional.alpha_dropout", "nn.functional.dropout",
     "nn.functional.dropout2d", "nn.functional.dropout3d", "nn.functional.feature_alpha_dropout",
-    "nn.functional.rrelu",
+    "nn.functional.rrelu", "nn.functional.fractional_max_pool2d",
+    "nn.functional.fractional_max_pool3d",
 }  # fmt: skip
 
 #: The order of equal elements is not specified: only the values are compared where there are ties.
@@ -112,6 +113,11 @@ GAPS = (
         "nn.functional.scaled_dot_product_attention",
         "random: another generator",
         when=lambda d, s: s.kwargs.get("dropout_p", 0) > 0,
+    ),
+    Gap(
+        "nn.functional.multi_head_attention_forward",
+        "random: another generator",
+        when=lambda d, s: s.kwargs.get("training", True) and s.args[9] > 0,
     ),
     Gap(
         "nn.functional.conv3d",

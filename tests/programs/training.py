@@ -741,16 +741,14 @@ def settings_before_training(lib):
         lib.backends.cudnn.deterministic, lib.backends.cudnn.benchmark,
         lib.are_deterministic_algorithms_enabled(), lib.get_float32_matmul_precision(),
     )  # fmt: skip
-    lib.backends.cudnn.deterministic = True
     lib.backends.cuda.matmul.allow_tf32 = False
     lib.use_deterministic_algorithms(True, warn_only=True)
     lib.set_float32_matmul_precision("high")
     after = (
-        lib.backends.cudnn.deterministic, lib.are_deterministic_algorithms_enabled(),
+        lib.are_deterministic_algorithms_enabled(),
         lib.get_float32_matmul_precision(), lib.backends.mps.is_available(),
         lib.cuda.is_available(), lib.cuda.device_count(),
     )  # fmt: skip
-    lib.backends.cudnn.deterministic = before[0]
     lib.use_deterministic_algorithms(before[2])
     lib.set_float32_matmul_precision(before[3])
     kinds = [type(value).__name__ for value in before]
