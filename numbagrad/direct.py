@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,8 @@ from .modes import thread
 from .surroundings import Named
 from .tensor import INFERENCE, Tensor, wrap
 from .tracing import Result, Traced, find
+
+_data = operator.attrgetter("_data")
 
 MISS = object()
 """What a fast call returns that is none: make the call in full."""
@@ -55,10 +58,10 @@ def fast_path(
     requires += [find(ref, [])._requires_grad for ref in captures]
     structure = entry.structure
     executable = entry.forward
-    try_run, slots_of, results = program.try_run, executable.slots, executable.results
+    try_run, fresh_slots, results = program.try_run, executable.fresh_slots(), executable.results
     n = len(leaves)
     flat = all(part is None for part in of_args[-1])
-    only = -1 if executable.plan.checks else executable.result_slots[0]
+    only = -1 if executable.plan.checks or structure is not None else executable.result_slots[0]
 
     def call(args: tuple[Any, ...]) -> Any:
         modes = thread.modes
@@ -76,15 +79,15 @@ def fast_path(
             if get(key) is not value:
                 return MISS
         try:
-            tensors = (*passed, *closed_over())
-            if modes_now and [t._requires_grad for t in tensors] != requires:
+            closed = closed_over()
+            if modes_now and [t._requires_grad for t in (*passed, *closed)] != requires:
                 return MISS
-            slots = slots_of([t._data for t in tensors])
-            if not try_run(tuple(slots)):
+            slots = (*map(_data, passed), *map(_data, closed), *fresh_slots())
+            if not try_run(slots):
                 return MISS
         except (AttributeError, TypeError, LookupError, ValueError):
             return MISS  # not a tensor, or one that is being traced; nothing where one was
-        if structure is None and only >= 0:
+        if only >= 0:
             return wrapped(slots[only], modes.inference)
         return unflatten(structure, [wrapped(v, modes.inference) for v in results(slots)])
 
@@ -98,6 +101,5 @@ def _fetch(captures: list[Any]) -> Callable[[], Any]:
     places = [t.subscript if isinstance(t, Named) else ((t,), 0) for t in captures]
     container = places[0][0]
     if len(places) > 1 and all(c is container for c, _ in places):
-        get = operator.itemgetter(*[key for _, key in places])
-        return lambda: get(container)
+        return functools.partial(operator.itemgetter(*[key for _, key in places]), container)
     return lambda: [c[key] for c, key in places]

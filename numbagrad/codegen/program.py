@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,7 @@ class Executable:
             else:
                 self.steps.append(self._program(group, count, guards))
         self._results = [self._place_of(a) for a in graph.outputs]
+        self._fresh_slots = self.fresh_slots()
         #: For a profiler: the kernels of a group as programs of their own, made when one asks.
         self._single: dict[int, list[Program]] = {}
 
@@ -116,16 +117,35 @@ class Executable:
 
     # -- running ----------------------------------------------------------------------------
 
+    def fresh_slots(self) -> Callable[[], tuple[Array, ...]]:
+        """A function that gives what a call passes behind its arguments: constants, fresh memory
+        for outputs, and the arena."""
+        before, fresh, behind = self._consts, self._fresh, self._later
+        checks, fresh_arena = self.plan.checks, self._fresh_arena
+        shared = self.direct is not None and not self.direct.releases_gil
+        if not checks and len(fresh) == 1 and (shared or fresh_arena is None):
+            # The case of most small functions. No other thread runs the program meanwhile, so that
+            # all calls share one arena.
+            empty, shape, dtype = fresh[0]
+            arena = _NOTHING if fresh_arena is None else np.empty(fresh_arena[1], _BYTES)
+            rest = (*behind, arena)
+            if not before:
+                return lambda: (empty(shape, dtype), *rest)
+
+        def slots() -> tuple[Array, ...]:
+            outs = [empty(shape, dtype) for empty, shape, dtype in fresh]
+            arena = _NOTHING
+            if fresh_arena is not None:
+                empty, shape, dtype = fresh_arena
+                arena = empty(shape, dtype)
+            flags = (np.zeros(1, np.int64),) if checks else ()
+            return (*before, *outs, *behind, *flags, arena)
+
+        return slots
+
     def slots(self, arrays: Sequence[Array]) -> list[Array]:
-        """What a call passes to the programs, with fresh memory for outputs and the arena."""
-        outs = [empty(shape, dtype) for empty, shape, dtype in self._fresh]
-        arena = _NOTHING
-        if self._fresh_arena is not None:
-            empty, shape, dtype = self._fresh_arena
-            arena = empty(shape, dtype)
-        if self.plan.checks:
-            return [*arrays, *self._consts, *outs, *self._later, np.zeros(1, np.int64), arena]
-        return [*arrays, *self._consts, *outs, *self._later, arena]
+        """What a call passes to the programs."""
+        return [*arrays, *self._fresh_slots()]
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
         """Run on arrays of the planned shapes and strides."""
@@ -168,7 +188,7 @@ class Executable:
                 self.plan.took((number, i), took)
         return self.results(slots)
 
-    def results(self, slots: list[Array]) -> list[Array]:
+    def results(self, slots: Sequence[Array]) -> list[Array]:
         """The outputs, after all steps ran.
 
         Raises:
@@ -178,7 +198,7 @@ class Executable:
             raise IndexError(self.plan.checks[slots[-2][0] - 1])
         return [slots[n] if n >= 0 else self._array(a, slots) for n, a in self._results]
 
-    def _array(self, a: Any, slots: list[Array]) -> Any:
+    def _array(self, a: Any, slots: Sequence[Array]) -> Any:
         """A variable as an array, at run time."""
         if not isinstance(a, Var):
             return a

@@ -79,7 +79,9 @@ class Program:
         ValueError: a step, binding or guard does not fit the table or the arguments.
     """
 
-    __slots__ = ("__weakref__", "_parts", "_plain", "_try_run", "guards", "nargs", "run")
+    __slots__ = (
+        "__weakref__", "_parts", "_plain", "_try_run", "guards", "nargs", "releases_gil", "run",
+    )  # fmt: skip
 
     run: Callable[[Args], None]
     """Run all steps on a tuple of `nargs` arrays of type `numpy.ndarray` itself.
@@ -102,6 +104,8 @@ class Program:
         _check(checked, len(words), bound, nargs, guards)
         if release_gil is None:
             release_gil = sum(step.extent / max(step.grain, 1) for step in checked) > 1
+        #: Whether other Python threads may run while this program does.
+        self.releases_gil = release_gil or LAYOUT is None  # as ctypes does
         self.nargs = nargs
         self.guards = None if guards is None else tuple(guards)
         self._parts = (checked, words, bound, release_gil)
