@@ -14,6 +14,9 @@ from numbagrad.runtime import lower
 from numbagrad.runtime.arithmetic import Unsupported
 from numbagrad.runtime.translate import translate
 
+#: Written for PyTorch: `test_scripts` runs them with other imports.
+collect_ignore = ["scripts"]
+
 
 def _verified(graph: Graph) -> Graph:
     verify(graph)
