@@ -77,7 +77,9 @@ class Worker:
         return {"calls": self._calls}
 
     def sample(self) -> Answer:
-        """Seconds a call, once warm."""
+        """Seconds a call, once warm: the first call after the others' turns finds cold caches and
+        sleeping threads, and is not counted."""
+        self._step()
         return {"value": self._time() / self._calls}
 
     def first_use(self) -> Answer:

@@ -277,6 +277,36 @@ def test_workers_block_signals():
     assert result.stdout == "2 0000000000000000 1\nset()\n"
 
 
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2,
+    reason="needs Linux and two CPUs",
+)
+def test_a_woken_worker_keeps_off_the_cpu_of_the_caller():
+    """Else Linux may leave both on one CPU for a whole burst of small calls."""
+    code = (
+        PRELUDE
+        + """
+import os
+threads.set_num_threads(2)
+allowed = os.sched_getaffinity(0)
+others = set(os.listdir("/proc/self/task"))
+work(20)
+workers = set(os.listdir("/proc/self/task")) - others
+for _ in range(100):
+    time.sleep(0.01)  # longer than a worker spins
+    work(20)
+    (worker,) = workers
+    if len(os.sched_getaffinity(int(worker))) == len(allowed) - 1:
+        break
+else:
+    sys.exit("the worker may run everywhere")
+assert os.sched_getaffinity(0) == allowed
+print("kept off")
+"""
+    )
+    assert run_python(code).stdout == "kept off\n"
+
+
 def test_system_without_more_threads_runs_with_what_it_has():
     code = PRELUDE + textwrap.dedent("""
         import ctypes

@@ -102,6 +102,28 @@ def monotonic(builder, clock_gettime, clock):
     return builder.add(seconds, builder.extract_value(words, 1))
 
 
+_MASK_WORDS = 16  # of a cpu_set_t
+
+
+@intrinsic(WORD, WORD, WORD)
+def keep_off(builder, set_affinity, allowed, cpu):
+    """Let this thread run on the CPUs of the mask at the address `allowed` except one.
+
+    If that leaves none the system refuses, and nothing changes.
+    """
+    with builder.goto_entry_block():
+        others = builder.alloca(ir.ArrayType(_I64, _MASK_WORDS))
+    word = builder.lshr(cpu, _I64(6))
+    bit = builder.shl(_I64(1), builder.and_(cpu, _I64(63)))
+    for i in range(_MASK_WORDS):
+        mine = builder.load(_element(builder, allowed, _I64(i)))
+        without = builder.and_(mine, builder.not_(bit))
+        kept = builder.select(builder.icmp_unsigned("==", word, _I64(i)), without, mine)
+        builder.store(kept, builder.gep(others, [_I32(0), _I32(i)]))
+    size = _I64(8 * _MASK_WORDS)
+    _call(builder, set_affinity, _I64(0), size, builder.ptrtoint(others, _I64))
+
+
 def _call(builder: Any, function: Any, *args: Any) -> Any:
     kind = ir.FunctionType(_I64, (_I64,) * len(args))
     return builder.call(_function(builder, function, kind), args)

@@ -36,11 +36,15 @@ SIG_SETMASK = 26
 CLOCK = 27
 CLOCK_MONOTONIC = 28
 YIELD = 29
+GET_CPU = 30  # sched_getcpu, or 0 where threads cannot be told to move
+GET_AFFINITY = 31
+SET_AFFINITY = 13
 
 # Threads: how many may work (with the caller), how many workers live, who may launch.
 LIMIT = 32
 LIVE = 33
 BUSY = 34
+LAUNCHER = 35  # the CPU of the thread that woke the workers last, and where that one may run
 
 # What idle workers look at.
 GENERATION = 40
@@ -60,8 +64,9 @@ CONDITION = 80
 ALL_SIGNALS = 96
 OLD_SIGNALS = 112
 THREAD_ID = 128
+LAUNCHER_MASK = 136  # a cpu_set_t: 128 bytes
 
-STATE_WORDS = 136
+STATE_WORDS = 152
 
 # A program: header, then steps, table words, bindings and guards.
 P_STATE = 0

@@ -25,6 +25,7 @@ from numbagrad.runtime.intrinsics import (
     call4,
     call_kernel,
     compare_swap,
+    keep_off,
     load,
     load32,
     monotonic,
@@ -48,7 +49,11 @@ from numbagrad.runtime.layout import (
     FALSE,
     FREE,
     GENERATION,
+    GET_AFFINITY,
+    GET_CPU,
     KERNEL,
+    LAUNCHER,
+    LAUNCHER_MASK,
     LIMIT,
     LIVE,
     MALLOC,
@@ -74,6 +79,7 @@ from numbagrad.runtime.layout import (
     P_WORDS,
     RESTORE_THREAD,
     SAVE_THREAD,
+    SET_AFFINITY,
     SET_ERROR,
     SIG_SETMASK,
     SIGMASK,
@@ -112,12 +118,26 @@ def _take_chunks(state):
         call_kernel(kernel, table, lo, min(lo + chunk, extent))
 
 
+def _keep_off_launcher(state, before):
+    """Stay off the CPU of the thread that woke this one; `before` is the one kept off so far.
+
+    Where CPUs share no cache (as virtual machines often say of theirs) Linux wakes a thread beside
+    the one that wakes it, which goes on working: the two then share that CPU for tens of
+    milliseconds.
+    """
+    cpu = load(state, LAUNCHER)
+    if load(state, GET_CPU) != 0 and cpu != before:
+        keep_off(load(state, SET_AFFINITY), state + 8 * LAUNCHER_MASK, cpu)
+    return cpu
+
+
 def worker(state):
     """Body of a worker thread: take part in steps until there are more workers than wanted.
 
     It spins for a bounded time (SPIN nanoseconds) for the next step, then sleeps.
     """
     seen = atomic_load(state, GENERATION) - 1  # a step may be waiting already
+    avoided = -1
     while True:
         deadline = 0
         while atomic_load(state, GENERATION) == seen:
@@ -135,6 +155,7 @@ def worker(state):
                     call2(load(state, COND_WAIT), state + 8 * CONDITION, state + 8 * MUTEX)
                 atomic_add(state, SLEEPERS, -1)
                 call1(load(state, MUTEX_UNLOCK), state + 8 * MUTEX)
+                avoided = _keep_off_launcher(state, avoided)
         seen = atomic_load(state, GENERATION)
         live = atomic_load(state, LIVE)
         while live > atomic_load(state, LIMIT) - 1:
@@ -151,6 +172,9 @@ def wake(state):
     """Make idle workers look for a step, and whether there are too many of them."""
     atomic_add(state, GENERATION, 1)
     if atomic_load(state, SLEEPERS) > 0:
+        if load(state, GET_CPU) != 0:
+            call3(load(state, GET_AFFINITY), 0, 128, state + 8 * LAUNCHER_MASK)
+            store(state, LAUNCHER, call0(load(state, GET_CPU)) & 0xFFFFFFFF)  # a C int
         call1(load(state, MUTEX_LOCK), state + 8 * MUTEX)
         call1(load(state, COND_BROADCAST), state + 8 * CONDITION)
         call1(load(state, MUTEX_UNLOCK), state + 8 * MUTEX)

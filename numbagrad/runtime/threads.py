@@ -109,6 +109,10 @@ def _new_state() -> np.ndarray:
         block[at.SPIN] = _SPIN_NANOSECONDS
         for index, name in _FUNCTIONS.items():
             block[index] = _address(_libc, name)
+        if hasattr(os, "sched_setaffinity"):  # Linux
+            block[at.GET_CPU] = _address(_libc, "sched_getcpu")
+            block[at.GET_AFFINITY] = _address(_libc, "sched_getaffinity")
+            block[at.SET_AFFINITY] = _address(_libc, "sched_setaffinity")
         block[at.SIG_SETMASK] = signal.SIG_SETMASK
         block[at.CLOCK_MONOTONIC] = time.CLOCK_MONOTONIC
         block[at.ALL_SIGNALS : at.ALL_SIGNALS + 16] = -1
