@@ -236,7 +236,8 @@ def table_row(name: str, rows: Callable[[], list[list[float]]], index: Lane) -> 
     return [Lane(builder, builder.load(pointer)) for pointer in pointers]
 
 
-_WIDTHS = (2, 4, 8, 16, 32, 64)
+# Of the vector variants: 512 bits of float32 at most.
+_WIDTHS = (2, 4, 8, 16)
 
 
 def _function(module: Any, name: str, kind: Any) -> tuple[Any, Any]:
