@@ -82,18 +82,25 @@ def test_number_of_threads():
             threads.set_num_threads(wrong)  # type: ignore[arg-type]
 
 
+def live_workers(wanted: int) -> int:
+    """How many workers there are, once there are as many as wanted or 20 s are over."""
+    pause = threading.Event()
+    for _ in range(2000):
+        if threads.state()[at.LIVE] == wanted:
+            break
+        pause.wait(0.01)
+    return int(threads.state()[at.LIVE])
+
+
 def test_superfluous_workers_leave(count):
+    threads.set_num_threads(1)
+    assert live_workers(0) == 0, "those of other tests"
     threads.set_num_threads(6)
     arrays = (np.zeros(1000, int), np.zeros(1, int))
     counter(count, 1000, 1).run(arrays)
     assert threads.state()[at.LIVE] == 5
     threads.set_num_threads(2)
-    deadline = threading.Event()
-    for _ in range(200):
-        if threads.state()[at.LIVE] == 1:
-            break
-        deadline.wait(0.01)
-    assert threads.state()[at.LIVE] == 1
+    assert live_workers(1) == 1
     counter(count, 1000, 1).run(arrays)
     assert (arrays[0] == 2).all()
 
@@ -290,11 +297,13 @@ import os
 threads.set_num_threads(2)
 allowed = os.sched_getaffinity(0)
 others = set(os.listdir("/proc/self/task"))
-work(20)
+arrays = np.zeros(256, int), np.zeros(1, int)
+step = Program([(kernel, 0, 256, 8)], [0, 0], [(0, 0, 0), (1, 1, 0)], 2, release_gil=True)
+step.run(arrays)
 workers = set(os.listdir("/proc/self/task")) - others
 for _ in range(100):
     time.sleep(0.01)  # longer than a worker spins
-    work(20)
+    step.run(arrays)
     (worker,) = workers
     if len(os.sched_getaffinity(int(worker))) == len(allowed) - 1:
         break
