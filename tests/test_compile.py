@@ -925,3 +925,17 @@ def test_tensor_of_a_traced_tensor_is_a_copy(options):
         return y * 2, y.is_leaf
 
     same(ng.compile(f)(ng.tensor(X)), f(ng.tensor(X)))
+
+
+def test_only_single_native_calls_share_an_arena():
+    """A profiled call runs kernel by kernel: between two of them others may run the program."""
+    compiled = ng.compile(lambda x: (x @ x).exp() @ x)
+    x = ng.ones(3, 3)
+    compiled(x)
+    (traced,) = compiled._latest()
+    executable = traced.forward
+    assert executable.direct is not None and executable.plan.arena
+    first, second = executable.slots([x.numpy()])[-1], executable.slots([x.numpy()])[-1]
+    assert first is not second and not np.shares_memory(first, second)
+    behind = executable.fresh_slots()
+    assert behind()[-1] is behind()[-1] and behind()[0] is not behind()[0]

@@ -54,7 +54,6 @@ class Executable:
             else:
                 self.steps.append(self._program(group, count, guards))
         self._results = [self._place_of(a) for a in graph.outputs]
-        self._fresh_slots = self.fresh_slots()
         #: For a profiler: the kernels of a group as programs of their own, made when one asks.
         self._single: dict[int, list[Program]] = {}
 
@@ -118,34 +117,33 @@ class Executable:
     # -- running ----------------------------------------------------------------------------
 
     def fresh_slots(self) -> Callable[[], tuple[Array, ...]]:
-        """A function that gives what a call passes behind its arguments: constants, fresh memory
-        for outputs, and the arena."""
-        before, fresh, behind = self._consts, self._fresh, self._later
-        checks, fresh_arena = self.plan.checks, self._fresh_arena
-        shared = self.direct is not None and not self.direct.releases_gil
-        if not checks and len(fresh) == 1 and (shared or fresh_arena is None):
-            # The case of most small functions. No other thread runs the program meanwhile, so that
-            # all calls share one arena.
-            empty, shape, dtype = fresh[0]
-            arena = _NOTHING if fresh_arena is None else np.empty(fresh_arena[1], _BYTES)
-            rest = (*behind, arena)
-            if not before:
-                return lambda: (empty(shape, dtype), *rest)
+        """A function that gives what a call of `direct` passes behind its arguments.
 
-        def slots() -> tuple[Array, ...]:
-            outs = [empty(shape, dtype) for empty, shape, dtype in fresh]
-            arena = _NOTHING
-            if fresh_arena is not None:
-                empty, shape, dtype = fresh_arena
-                arena = empty(shape, dtype)
-            flags = (np.zeros(1, np.int64),) if checks else ()
-            return (*before, *outs, *behind, *flags, arena)
+        It is for calls that are one native call. If no other thread can run meanwhile, they share
+        one arena.
+        """
+        assert self.direct is not None
+        arena = self._fresh_arena
+        few = len(self._fresh) == 1 and not self._consts and not self.plan.checks
+        if not few or (arena is not None and self.direct.releases_gil):
+            return self._slots_behind
+        empty, shape, dtype = self._fresh[0]
+        rest = (*self._later, _NOTHING if arena is None else np.empty(arena[1], _BYTES))
+        return lambda: (empty(shape, dtype), *rest)
 
-        return slots
+    def _slots_behind(self) -> tuple[Array, ...]:
+        """Constants, fresh memory for outputs, places of later results, the flag, the arena."""
+        outs = [empty(shape, dtype) for empty, shape, dtype in self._fresh]
+        arena = _NOTHING
+        if self._fresh_arena is not None:
+            empty, shape, dtype = self._fresh_arena
+            arena = empty(shape, dtype)
+        flags = (np.zeros(1, np.int64),) if self.plan.checks else ()
+        return (*self._consts, *outs, *self._later, *flags, arena)
 
     def slots(self, arrays: Sequence[Array]) -> list[Array]:
-        """What a call passes to the programs."""
-        return [*arrays, *self._fresh_slots()]
+        """What a call passes to the programs, with an arena of its own."""
+        return [*arrays, *self._slots_behind()]
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
         """Run on arrays of the planned shapes and strides."""

@@ -25,7 +25,6 @@ from ..tape import NOTHING, OpNode
 from ..tensor import Tensor, wrap
 
 _ndarray = np.ndarray
-_ndarray = np.ndarray
 _asarray = np.asarray
 Rule = Callable[..., Any]
 Aval = tuple[tuple[int, ...], np.dtype[Any]]
