@@ -4,8 +4,8 @@ import math as _math
 from importlib import import_module as _import_module
 from typing import Any
 
-from . import autograd, conversion, creation, inplace, inspection, printing, random
-from .devices import device
+from . import autograd, conversion, creation, inplace, inspection, printing, random, typed
+from .devices import device, get_default_device, set_default_device
 from .dtypes import (
     bool,
     complex64,

@@ -104,6 +104,13 @@ def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndar
     return array.copy() if copy else array
 
 
+@method("__array_wrap__")
+def _array_wrap(
+    self: Tensor, array: Any, context: Any = None, return_scalar: bool = False
+) -> Tensor:
+    return from_numpy(np.asarray(array))
+
+
 @method("__dlpack__")
 def _dlpack(self: Tensor, **options: Any) -> Any:
     if self.requires_grad:
@@ -153,19 +160,41 @@ def _bool(self: Tensor) -> bool:
     return bool(data.item())
 
 
+def _scalar(self: Tensor, name: str) -> Any:
+    """The one element, for a conversion to a Python number."""
+    data = _concrete(self, name)
+    if data.size != 1:
+        raise ValueError(
+            f"only one element tensors can be converted to Python scalars, got {data.size}; use "
+            "tolist() or reduce it first"
+        )
+    return data.item()
+
+
+def _real(self: Tensor, name: str) -> Any:
+    value = _scalar(self, name)
+    if isinstance(value, complex):
+        if value.imag:
+            raise RuntimeError(
+                f"{value} cannot be converted to a real number without overflow; use .real"
+            )
+        return value.real
+    return value
+
+
 @method("__float__")
 def _float(self: Tensor) -> float:
-    return float(item(self))
+    return float(_real(self, "float()"))
 
 
 @method("__int__")
 def _int(self: Tensor) -> int:
-    return int(item(self))
+    return int(_real(self, "int()"))
 
 
 @method("__complex__")
 def _complex(self: Tensor) -> complex:
-    return complex(item(self))
+    return complex(_scalar(self, "complex()"))
 
 
 @method("__index__")
@@ -215,7 +244,7 @@ def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
         )
     if id(self) in memo:
         return memo[id(self)]
-    t = type(self).__new__(type(self))
+    t = object.__new__(type(self))
     source = wrap(np.array(_concrete(self, "deepcopy")), self._requires_grad)
     for slot in (
         "_data",

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from .devices import check_device
+
 
 def is_available() -> bool:
     """False: numbagrad runs on the CPU."""
@@ -23,3 +27,47 @@ def manual_seed_all(seed: int) -> None:
 
 def empty_cache() -> None:
     """Nothing, as there is no GPU."""
+
+
+def is_initialized() -> bool:
+    """False: there is nothing to initialise."""
+    return False
+
+
+def is_bf16_supported(including_emulation: bool = True) -> bool:
+    """False: there is no GPU."""
+    return False
+
+
+def memory_allocated(device: Any = None) -> int:
+    """0: there is no GPU; `ng.cpu.memory_allocated` tells what tensors take here."""
+    return 0
+
+
+max_memory_allocated = memory_reserved = max_memory_reserved = memory_allocated
+
+
+def reset_peak_memory_stats(device: Any = None) -> None:
+    """Nothing, as there is no GPU."""
+
+
+def synchronize(device: Any = None) -> None:
+    """An error: there is no GPU.
+
+    Raises:
+        DeviceError: always.
+    """
+    check_device("cuda")
+
+
+def _none(*args: Any, **kwargs: Any) -> Any:
+    """An error: there is no GPU.
+
+    Raises:
+        DeviceError: always.
+    """
+    check_device("cuda")
+
+
+current_device = set_device = get_device_name = get_device_properties = _none
+get_device_capability = current_stream = mem_get_info = _none

@@ -119,6 +119,11 @@ ALL: tuple[dtype, ...] = (
 ALIASES = {"half": float16, "float": float32, "double": float64, "cfloat": complex64,
            "cdouble": complex128, "short": int16, "int": int32, "long": int64}  # fmt: skip
 
+#: PyTorch's older names of tensor types, of which all but "Tensor" is given.
+TYPE_NAMES = {float32: "Float", float64: "Double", float16: "Half", uint8: "Byte", int8: "Char",
+              int16: "Short", int32: "Int", int64: "Long", bool: "Bool", complex64: "ComplexFloat",
+              complex128: "ComplexDouble"}  # fmt: skip
+
 _BY_NUMPY: dict[np.dtype[Any], dtype] = {d.np: d for d in ALL}
 # Native singletons: `array.dtype is F32` is the fast test of the eager path.
 F16, F32, F64 = float16.np, float32.np, float64.np

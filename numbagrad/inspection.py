@@ -23,6 +23,8 @@ class memory_format(enum.Enum):
     def __repr__(self) -> str:
         return f"numbagrad.{self.name}"
 
+    __str__ = __repr__
+
 
 class layout(enum.Enum):
     """How a tensor stores its elements: always strided."""
@@ -31,6 +33,8 @@ class layout(enum.Enum):
 
     def __repr__(self) -> str:
         return f"numbagrad.{self.name}"
+
+    __str__ = __repr__
 
 
 def is_tensor(obj: Any) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from .creation import from_numpy
-from .devices import device
+from .devices import check_device, device
 from .tensor import Tensor
 
 Path = str | os.PathLike[str]
@@ -137,7 +137,7 @@ def load(
             have.
     """
     if isinstance(map_location, str | device):
-        device(map_location)
+        check_device(map_location)
     elif map_location is not None and not isinstance(map_location, Callable | dict):
         raise TypeError(f"load(): map_location must be a device, not {map_location!r}")
     if isinstance(f, str | os.PathLike):

@@ -71,7 +71,8 @@ class Extras:
 class Tensor:
     """A multi-dimensional array that remembers how it was computed.
 
-    Made by :func:`numbagrad.tensor`, :func:`numbagrad.zeros` and the like, never directly.
+    Made by :func:`numbagrad.tensor`, :func:`numbagrad.zeros` and the like; ``Tensor([1, 2])`` and
+    ``Tensor(2, 3)`` (not initialised) have the default dtype.
     """
 
     __slots__ = (
@@ -104,6 +105,7 @@ class Tensor:
         grad_fn: Any
         data: Tensor
 
+        def __new__(cls, *args: Any, device: Any = None) -> Any: ...
         def __getattr__(self, name: str) -> Callable[..., Any]: ...
         def __add__(self, other: Any) -> Tensor: ...
         def __radd__(self, other: Any) -> Tensor: ...
@@ -135,9 +137,9 @@ class Tensor:
         def __float__(self) -> float: ...
         def __int__(self) -> int: ...
 
-    # NumPy must return NotImplemented from `ndarray + tensor` so that ours runs.
+    # NumPy returns NotImplemented from `ndarray + tensor`, so that ours runs; its own functions
+    # get the array (`__array__`) and give a tensor (`__array_wrap__`).
     __array_priority__ = 1000
-    __array_ufunc__ = None
 
     def __hash__(self) -> int:
         return id(self)
@@ -265,10 +267,15 @@ class Size(tuple[int, ...]):
     def __add__(self, other: Any) -> Size:
         return Size(tuple(self) + tuple(other))
 
+    def __mul__(self, count: Any) -> Size:
+        return Size(tuple(self) * count)
+
+    __rmul__ = __mul__
+
 
 def wrap(data: Any, requires_grad: bool = False) -> Tensor:
     """A new leaf tensor around an array or tracer."""
-    t = Tensor.__new__(Tensor)
+    t = object.__new__(Tensor)
     t._data = data
     t._requires_grad = requires_grad
     t._node = None

@@ -8,6 +8,6 @@ import numbagrad as ng
 from tests.programs import expected, programs, run, same
 
 
-@pytest.mark.parametrize("name", programs("edges", "checks", "comparisons"))
+@pytest.mark.parametrize("name", programs("edges", "checks", "comparisons", "types_and_devices"))
 def test_program(name):
     assert same(run(name, ng), expected()[name])

@@ -38,6 +38,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "ops",
         "creation",
         "conversion",
+        "typed",
         "inspection",
         "printing",
         "random",

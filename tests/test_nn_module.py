@@ -12,6 +12,12 @@ import pytest
 
 import numbagrad as ng
 from numbagrad import nn
+from tests.programs import expected, programs, run, same
+
+
+@pytest.mark.parametrize("name", programs("modules"))
+def test_program(name):
+    assert same(run(name, ng), expected()[name])
 
 
 class Net(nn.Module):

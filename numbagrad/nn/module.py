@@ -73,6 +73,9 @@ class Module:
             _forward_hooks=OrderedDict(),
             _forward_pre_hooks=OrderedDict(),
             _backward_hooks=OrderedDict(),
+            _state_dict_pre_hooks=OrderedDict(),
+            _state_dict_hooks=OrderedDict(),
+            _load_state_dict_pre_hooks=OrderedDict(),
             _load_state_dict_post_hooks=OrderedDict(),
         )
 
@@ -432,6 +435,14 @@ class Module:
         """Convert floating-point parameters and buffers to float16."""
         return self._floating_to(dtypes.float16)
 
+    def cuda(self, device: Any = None) -> Self:
+        """An error if there are parameters or buffers: there is no GPU.
+
+        Raises:
+            DeviceError: a device other than the CPU.
+        """
+        return self._apply(lambda t: t.cuda(device))
+
     def cpu(self) -> Self:
         """Nothing to do: everything is on the CPU."""
         return self
@@ -462,6 +473,24 @@ class Module:
             TypeError: not a mapping.
         """
         return _state.load(self, state_dict, strict, assign)
+
+    def register_state_dict_pre_hook(
+        self, hook: Callable[[Module, str, bool], None]
+    ) -> RemovableHandle:
+        """Call ``hook(module, prefix, keep_vars)`` before the state dict is made."""
+        return RemovableHandle(self._state_dict_pre_hooks, hook)
+
+    def register_state_dict_post_hook(self, hook: Callable[..., None]) -> RemovableHandle:
+        """Call ``hook(module, state_dict, prefix, local_metadata)``, which may change the dict."""
+        return RemovableHandle(self._state_dict_hooks, hook)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., None]) -> RemovableHandle:
+        """Call a hook before this module's tensors are loaded; it may change the dict.
+
+        Its arguments are ``(module, state_dict, prefix, local_metadata, strict, missing_keys,
+        unexpected_keys, error_msgs)``.
+        """
+        return RemovableHandle(self._load_state_dict_pre_hooks, hook)
 
     def register_load_state_dict_post_hook(self, hook: Callable[..., None]) -> RemovableHandle:
         """Call ``hook(module, incompatible_keys)`` after loading; it may change the keys."""

@@ -26,7 +26,7 @@ class IncompatibleKeys(_Keys):
     def __repr__(self) -> str:
         if not self.missing_keys and not self.unexpected_keys:
             return "<All keys matched successfully>"
-        return super().__repr__()
+        return f"_{super().__repr__()}"  # PyTorch's name
 
 
 def _own_state(module: Any) -> dict[str, Tensor]:
@@ -43,6 +43,8 @@ def _own_state(module: Any) -> dict[str, Tensor]:
 
 def collect(module: Any, destination: Any, prefix: str, keep_vars: bool) -> OrderedDict[str, Any]:
     """Fill `destination` with the state of `module` and of all below it."""
+    for hook in list(module._state_dict_pre_hooks.values()):
+        hook(module, prefix, keep_vars)
     for name, t in _own_state(module).items():
         kept = keep_vars or isinstance(t, UninitializedTensor)
         destination[prefix + name] = t if kept else t.detach()
@@ -53,19 +55,25 @@ def collect(module: Any, destination: Any, prefix: str, keep_vars: bool) -> Orde
             child.state_dict(
                 destination=destination, prefix=f"{prefix}{name}.", keep_vars=keep_vars
             )
+    for hook in list(module._state_dict_hooks.values()):
+        if hook(module, destination, prefix, {}) is not None:
+            raise RuntimeError("state_dict post-hook must return None")
     return destination
 
 
 class _Loading:
     """One load_state_dict: what was found wrong so far."""
 
-    def __init__(self, assign: bool) -> None:
+    def __init__(self, strict: bool, assign: bool) -> None:
+        self.strict = strict
         self.assign = assign
         self.missing: list[str] = []
         self.unexpected: list[str] = []
         self.errors: list[str] = []
 
     def load(self, module: Any, state: Mapping[str, Any], prefix: str) -> None:
+        for hook in list(module._load_state_dict_pre_hooks.values()):
+            hook(module, state, prefix, {}, self.strict, self.missing, self.unexpected, self.errors)
         self._load_own(module, state, prefix)
         for name, child in module._modules.items():
             if child is not None:
@@ -138,8 +146,8 @@ def load(module: Any, state: Mapping[str, Any], strict: bool, assign: bool) -> I
     """Copy (or assign) the tensors of `state` into `module` and all below it."""
     if not isinstance(state, Mapping):
         raise TypeError(f"Expected state_dict to be dict-like, got {type(state)}.")
-    loading = _Loading(assign)
-    loading.load(module, state, "")
+    loading = _Loading(strict, assign)
+    loading.load(module, dict(state), "")  # hooks may change it
     errors = loading.errors
     if strict:
         for what, keys in (("Unexpected", loading.unexpected), ("Missing", loading.missing)):

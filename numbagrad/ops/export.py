@@ -9,10 +9,11 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from .. import dtypes
 from ..dispatch import bind
 from ..eager import accepted
 from ..inplace import assign_out, check_out, check_overlap, in_place_form
-from ..tensor import Tensor
+from ..tensor import Tensor, wrap
 from .registry import REGISTRY, Op
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -234,9 +235,13 @@ def publish_operators(
 
         def operator(self: Tensor, other: Any) -> Any:
             if other.__class__ not in _OPERANDS:
-                if not _known(other):
+                if isinstance(other, np.ndarray) and forward in ("__eq__", "__ne__"):
+                    # Left to Python, arrays and tensors would be compared by identity.
+                    other = wrap(np.asarray(other, dtypes.of(other.dtype).np))
+                elif not _known(other):
                     return NotImplemented
-                other = operand(op.name, other)
+                else:
+                    other = operand(op.name, other)
             return bind(op, (self, other))
 
     else:

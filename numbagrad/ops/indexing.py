@@ -188,6 +188,8 @@ def _normalised(item: Any) -> Any:
         return wrap(array.astype(np.int64) if array.dtype.kind in "iu" else array)
     if hasattr(item, "__index__"):
         return item.__index__()
+    if isinstance(item, str):
+        raise TypeError(f"new(): invalid data type 'str': {item!r} is no index of a tensor")
     raise IndexError(
         "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid "
         f"indices (got {type(item).__name__})"

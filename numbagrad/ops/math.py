@@ -437,7 +437,15 @@ def allclose(
 
 @public()
 def equal(input: Tensor, other: Tensor) -> bool:
-    """True if both have the same shape and equal elements."""
+    """True if both have the same shape and equal elements.
+
+    Raises:
+        TypeError: not two tensors.
+    """
+    if not isinstance(other, Tensor):
+        raise TypeError(
+            f"equal(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}"
+        )
     if input._data.shape != other._data.shape:
         return False
     return bool(E.eq(input, other).all())

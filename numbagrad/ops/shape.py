@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import dtypes
+from .. import devices, dtypes
+from ..devices import check_device
 from ..tape import refresh
 from ..tensor import Tensor, method
 from . import view as V
@@ -725,7 +726,11 @@ def to(
     self: Tensor, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False,
     non_blocking: bool = False, memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
-    """Converted to a dtype (or to that of another tensor); itself if nothing changes."""
+    """Converted to a dtype (or to that of another tensor); itself if nothing changes.
+
+    Raises:
+        DeviceError: a device other than the CPU.
+    """
     flags = [a for a in args if isinstance(a, bool)]  # non_blocking, copy
     copy = copy or (len(flags) > 1 and flags[1])
     for a in args:
@@ -733,12 +738,11 @@ def to(
             dtype = a.dtype
         elif isinstance(a, bool):
             continue
-        elif isinstance(a, str) or type(a).__name__ == "device":
+        elif isinstance(a, str | devices.device):
             device = a
         elif a is not None:
             dtype = a
-    if device is not None and str(device).split(":")[0] != "cpu":
-        raise RuntimeError(f"numbagrad runs on the CPU only, got device {device!r}")
+    check_device(device)
     if dtype is not None:
         d = dtypes.of(dtype).np
         if d is not self._data.dtype:
@@ -762,10 +766,15 @@ def _attach_casts() -> None:
 _attach_casts()
 
 
-@method("type")
-def _type(self: Tensor, dtype: Any = None) -> Any:
-    """Converted to `dtype`, or the name of the present type."""
-    return f"numbagrad.{self.dtype.name}" if dtype is None else to(self, dtype)
+@method("cuda")
+def _cuda(self: Tensor, device: Any = None, *args: Any, **kwargs: Any) -> Tensor:
+    """An error: there is no GPU.
+
+    Raises:
+        DeviceError: always.
+    """
+    check_device("cuda" if device is None else device)
+    return self
 
 
 @method("type_as")

@@ -38,6 +38,8 @@ MODULES = (
     "edges",
     "checks",
     "comparisons",
+    "modules",
+    "types_and_devices",
 )
 EXPECTED = Path(__file__).with_name("expected.json")
 ANSWERS = (RuntimeError, TypeError, ValueError, IndexError, AssertionError)

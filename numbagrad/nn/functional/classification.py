@@ -155,6 +155,10 @@ def _soft_cross_entropy(
     label_smoothing: float,
     dim: int,
 ) -> Tensor:
+    if target.ndim == input.ndim - 1:
+        raise RuntimeError(
+            f"expected target dtype to be Long or Byte for class indices, but got {target.dtype}"
+        )
     if input.shape != target.shape:
         raise ValueError(
             f"Expected floating point type for target with class probabilities of shape "
