@@ -58,6 +58,7 @@ _LAZY = {
     "get_float32_matmul_precision": "backends",
     "set_float32_matmul_precision": "backends",
     "cuda": "cuda",
+    "distributions": "distributions",
     "fft": "fft",
     "func": "func",
     "linalg": "linalg",

@@ -73,6 +73,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "cuda",
         "testing",
         "backends",
+        "distributions",
         "signal",
     ),
     ("",),  # the package itself

@@ -40,6 +40,7 @@ MODULES = (
     "comparisons",
     "modules",
     "types_and_devices",
+    "distributions",
 )
 EXPECTED = Path(__file__).with_name("expected.json")
 ANSWERS = (RuntimeError, TypeError, ValueError, IndexError, AssertionError)
