@@ -52,6 +52,9 @@ tensor = creation.tensor  # not the submodule of that name
 _LAZY = {
     "cpu": "cpu",
     "amp": "amp",
+    "autocast": "amp",
+    "is_autocast_enabled": "amp",
+    "is_anomaly_enabled": "autograd",
     "backends": "backends",
     "are_deterministic_algorithms_enabled": "backends",
     "use_deterministic_algorithms": "backends",

@@ -338,6 +338,33 @@ def arange(
     return leaf(values.astype(d), requires_grad)
 
 
+def empty_strided(
+    size: Any, stride: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Memory of the given shape and strides (in elements), not initialised.
+
+    Raises:
+        RuntimeError: a negative extent or stride, or not as many of both.
+
+    >>> import numbagrad as ng
+    >>> ng.empty_strided((2, 3), (1, 2)).stride()
+    (1, 2)
+    """
+    check_device(device)
+    shape, strides = parse_size("empty_strided", (size,)), tuple(stride)
+    if len(shape) != len(strides):
+        raise RuntimeError(
+            f"mismatch in length of strides and shape: {len(strides)} and {len(shape)}"
+        )
+    if any(s < 0 for s in strides):
+        raise RuntimeError(f"empty_strided(): negative strides are not supported: {strides}")
+    d = _np(dtype)
+    reach = sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) + 1
+    memory = np.empty(reach if 0 not in shape else 0, d)
+    in_bytes = [s * d.itemsize for s in strides]
+    return leaf(np.lib.stride_tricks.as_strided(memory, shape, in_bytes), requires_grad)
+
+
 def linspace(
     start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None,
     requires_grad: bool = False,
@@ -442,7 +469,7 @@ _attach_new_forms()
 
 for _f in (
     tensor, as_tensor, asarray, frombuffer, from_numpy, scalar_tensor, zeros_like, ones_like,
-    empty_like, full_like, is_tensor,
+    empty_like, full_like, empty_strided, is_tensor,
 ):  # fmt: skip
     EXPORTS[_f.__name__] = _f
 for _f in (zeros, ones, empty, full, eye, arange, linspace, logspace):

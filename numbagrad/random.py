@@ -558,6 +558,49 @@ def _geometric_(self: Tensor, p: float, *, generator: Generator | None = None) -
     return assign(self, E.ceil(trials * (-1 / math.log1p(-p))), "geometric_", cast=True)
 
 
+#: e^-rate must not underflow: larger rates are sums of smaller ones.
+_LARGEST_RATE = 80.0
+
+
+def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
+    """Numbers of events, each of the rate that `input` says, in its dtype.
+
+    Raises:
+        NotImplementedError: `input` is not floating-point.
+        RuntimeError: a negative rate.
+
+    >>> import numbagrad as ng
+    >>> ng.poisson(ng.zeros(2))
+    tensor([0., 0.])
+    """
+    x = check_tensor("poisson", input).detach()
+    if not x.is_floating_point():
+        raise NotImplementedError(f'"poisson" not implemented for {x.dtype}; use .float()')
+    if (x < 0).any():
+        raise RuntimeError("invalid Poisson rate, expected rate to be non-negative")
+    rate = x.double()
+    parts = max(1, math.ceil(rate.max().item() / _LARGEST_RATE)) if rate.numel() else 0
+    total = rate * 0
+    for _ in range(parts):
+        total = total + _poisson(rate / parts, generator)
+    return total.to(x.dtype)
+
+
+def _poisson(rate: Tensor, generator: Generator | None) -> Tensor:
+    """By inversion: how many partial sums of the distribution stay below a uniform number."""
+    u = rand(tuple(rate.shape), dtype=rate.dtype, generator=generator)
+    term = (-rate).exp()
+    below, count = term, rate * 0
+    k = 0
+    # The sums end below 1 by rounding; terms that are 0 at the end add nothing.
+    while (open_ := (u > below) & (term > 0)).any():
+        k += 1
+        count = count + open_.to(rate.dtype)
+        term = term * rate / k
+        below = below + term
+    return count
+
+
 @method("random_")
 def _random_(self: Tensor, *bounds: int, generator: Generator | None = None) -> Tensor:
     """``random_(from=0, to)``: fill with integers in [from, to).
@@ -581,7 +624,7 @@ def _random_(self: Tensor, *bounds: int, generator: Generator | None = None) -> 
 
 for _f in (
     rand, randn, randint, randperm, normal, bernoulli, multinomial, rand_like, randn_like,
-    randint_like, manual_seed, seed, initial_seed, get_rng_state, set_rng_state,
+    randint_like, poisson, manual_seed, seed, initial_seed, get_rng_state, set_rng_state,
 ):  # fmt: skip
     EXPORTS[_f.__name__] = _f
 publish("bernoulli", bernoulli, methods=("bernoulli",))

@@ -166,7 +166,6 @@ ERRORS: list[tuple[type[Exception], str, Any]] = [
     (TypeError, "iterable of Tensors", lambda: optim.SGD(P)),
     (TypeError, "can only optimize Tensors", lambda: optim.SGD([1.0])),
     (ValueError, "non-leaf", lambda: optim.SGD([P * 2])),
-    (ValueError, "duplicate", lambda: optim.SGD([P, P])),
     (ValueError, "more than one", lambda: optim.SGD([{"params": [P]}, {"params": [P]}])),
     (ValueError, "learning rate: -1", lambda: optim.SGD([P], lr=-1)),
     (ValueError, "momentum", lambda: optim.SGD([P], momentum=-1)),

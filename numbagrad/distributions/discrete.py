@@ -10,7 +10,7 @@ from ..creation import arange, eye, zeros
 from ..modes import no_grad
 from ..ops.elementwise import where
 from ..ops.shape import broadcast_tensors
-from ..random import multinomial, rand
+from ..random import multinomial, poisson, rand
 from ..tensor import Size, Tensor
 from . import constraints as C
 from .continuous import open_unit
@@ -203,8 +203,6 @@ class Poisson(Distribution):
 
     arg_constraints: ClassVar[C.Named] = {"rate": C.nonnegative}
     support = C.nonnegative_integer
-    #: e^-rate must not underflow; larger rates are summed up of parts.
-    _LARGEST = 80.0
 
     def __init__(self, rate: Any, validate_args: bool | None = None) -> None:
         (self.rate,) = broadcast_all(rate)
@@ -223,29 +221,7 @@ class Poisson(Distribution):
         return self.rate.floor()
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
-        shape = self._extended_shape(sample_shape)
-        with no_grad():
-            rate = self.rate.double().expand(shape)
-            parts = max(1, math.ceil(rate.max().item() / self._LARGEST)) if rate.numel() else 0
-            total = zeros(*shape, dtype=dtypes.float64)
-            for _ in range(parts):
-                total = total + self._of_small(rate / parts)
-            return total.to(self.rate.dtype)
-
-    @staticmethod
-    def _of_small(rate: Tensor) -> Tensor:
-        """By inversion: how many terms of the distribution function stay below a uniform number."""
-        u = rand(*rate.shape, dtype=rate.dtype)
-        term = (-rate).exp()
-        below, k = term, zeros(*rate.shape, dtype=rate.dtype)
-        for i in range(1, 1000):
-            more = u > below
-            if not more.any():
-                break
-            k = k + more.to(k.dtype)
-            term = term * rate / i
-            below = below + term
-        return k
+        return poisson(self.rate.detach().expand(self._extended_shape(sample_shape)))
 
     def log_prob(self, value: Tensor) -> Tensor:
         rate, value = broadcast_tensors(self.rate, self._checked(value))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -127,7 +128,12 @@ class Optimizer:
             group.setdefault(name, default)
         known = {id(p) for g in self.param_groups for p in g["params"]}
         if len({id(p) for p in params}) != len(params):
-            raise ValueError("parameter group contains duplicate parameters")
+            warnings.warn(
+                "optimizer contains a parameter group with duplicate parameters; each is updated "
+                "as often as it is named",
+                UserWarning,
+                stacklevel=3,
+            )
         if any(id(p) in known for p in params):
             raise ValueError("some parameters appear in more than one parameter group")
         self.param_groups.append(group)

@@ -753,3 +753,12 @@ def settings_before_training(lib):
     lib.set_float32_matmul_precision(before[3])
     kinds = [type(value).__name__ for value in before]
     return kinds, after, outcome(lambda: lib.use_deterministic_algorithms(1))
+
+
+@program
+def a_parameter_named_twice_in_a_group(lib):
+    p = leaf(lib, 1.0, 2.0)
+    p.grad = lib.ones(2)
+    lib.optim.SGD([p, p], lr=0.1).step()
+    q = leaf(lib, 1.0)
+    return p, outcome(lambda: str(lib.optim.SGD([{"params": [q]}, {"params": [q]}], lr=0.1)))

@@ -96,3 +96,49 @@ def numbers_of_tensors(lib):
         outcome(lambda: two["a"]),
         outcome(lambda: lib.nn.functional.cross_entropy(lib.ones(2, 3), lib.tensor([0.0, 1.0]))),
     ]  # fmt: skip
+
+
+@program
+def strides_of_empty_memory(lib):
+    make = lib.empty_strided
+    return [
+        list(make((2, 3), (1, 2)).stride()), list(make((2, 0), (1, 1)).shape),
+        list(make((2, 2), (0, 1), dtype=lib.int64).fill_(3).stride()),
+        outcome(lambda: make((2, 2), (1,))), outcome(lambda: make((2,), (-1,))),
+    ]  # fmt: skip
+
+
+@program
+def numbers_of_events(lib):
+    lib.manual_seed(0)
+    rates = lib.tensor([0.0, 0.5, 30.0, 300.0])
+    drawn = lib.poisson(rates.expand(20000, 4))
+    close = [abs(m - r) < 0.1 + 0.01 * r for m, r in zip(drawn.mean(0), rates, strict=True)]
+    spread = [abs(v - r) < 0.1 + 0.05 * r for v, r in zip(drawn.var(0), rates, strict=True)]
+    return [
+        [bool(c) for c in (*close, *spread)], drawn[:, 0].sum(), lib.poisson(lib.zeros(0)),
+        outcome(lambda: lib.poisson(lib.tensor([-1.0]))),
+        outcome(lambda: lib.poisson(lib.tensor([1]))),
+    ]  # fmt: skip
+
+
+@program
+def autocast_as_context_and_decorator(lib):
+    inside = []
+
+    @lib.autocast("cpu", enabled=False)
+    def off(x):
+        return [lib.is_autocast_enabled("cpu"), (x @ x).dtype == x.dtype]
+
+    with lib.autocast("cpu"):
+        inside.append(lib.is_autocast_enabled("cpu"))
+        inside += off(lib.ones(2, 2))
+        with lib.amp.autocast(device_type="cpu", enabled=False):
+            inside.append(lib.is_autocast_enabled("cpu"))
+        inside.append(lib.is_autocast_enabled("cpu"))
+    with lib.autocast("cuda"):
+        inside.append(lib.is_autocast_enabled())
+    return [
+        inside, lib.is_autocast_enabled("cpu"), lib.is_autocast_enabled(),
+        outcome(lambda: str(lib.autocast(3))), outcome(lambda: str(lib.autocast("foo"))),
+    ]  # fmt: skip
