@@ -32,6 +32,11 @@ _SEEDS = 1 << 64
 DEFAULT_SEED = 67280421310721
 
 
+def _key(seed: int, offset: int) -> np.ndarray[Any, Any]:
+    """The first block at an offset of a stream, as `ops.random` takes it."""
+    return np.array([seed - _SEEDS if seed >> 63 else seed, offset], np.int64)
+
+
 class Generator:
     """A stream of random numbers; functions take it as ``generator=``.
 
@@ -51,6 +56,8 @@ class Generator:
         self._lock = threading.Lock()
         self._seed = DEFAULT_SEED
         self._offset = 0
+        if thread.modes.trace is not None:  # each call of the function makes a new one
+            thread.modes.trace.reseed(self, _key(DEFAULT_SEED, 0))
 
     @property
     def device(self) -> device:
@@ -63,6 +70,9 @@ class Generator:
             raise RuntimeError(
                 f"Overflow when unpacking long: a seed is between -2**63 and 2**64 - 1, got {seed}"
             )
+        if thread.modes.trace is not None:
+            thread.modes.trace.reseed(self, _key(seed % _SEEDS, 0))
+            return self
         with self._lock:
             self._seed, self._offset = seed % _SEEDS, 0
         return self
@@ -79,6 +89,13 @@ class Generator:
 
     def get_state(self) -> Tensor:
         """Seed and offset as 16 bytes, for :meth:`set_state`."""
+        trace = thread.modes.trace
+        if trace is not None:
+            key, skipped = trace.random_place(self)
+            words = (key + wrap(np.array([0, skipped]))).reshape(2, 1)
+            state = (words >> wrap(np.arange(0, 64, 8)) & 255).to(dtypes.uint8).reshape(16)
+            trace.remember_state(self, state)
+            return state
         with self._lock:
             return wrap(np.array([self._seed, self._offset], np.uint64).view(np.uint8))
 
@@ -97,6 +114,9 @@ class Generator:
                 f"RNG state is wrong size: expected shape (16,), got {tuple(state.shape)}; pass "
                 "what get_state() returned"
             )
+        if thread.modes.trace is not None:
+            thread.modes.trace.set_random_state(self, state)
+            return self
         with self._lock:
             self._seed, self._offset = np.ascontiguousarray(data).view(np.uint64).tolist()
         return self
@@ -110,7 +130,13 @@ class Generator:
         with self._lock:
             seed, offset = self._seed, self._offset
             self._offset = offset + count
-        return wrap(np.array([seed - _SEEDS if seed >> 63 else seed, offset], np.int64))
+        return wrap(_key(seed, offset))
+
+    def move_to(self, key: Any, skipped: int) -> None:
+        """Continue so many blocks behind a key that :meth:`take` returned."""
+        seed, offset = key.tolist()
+        with self._lock:
+            self._seed, self._offset = seed % _SEEDS, offset + skipped
 
     def __repr__(self) -> str:
         return f"<numbagrad.Generator seed={self._seed} offset={self._offset}>"

@@ -104,6 +104,48 @@ class _Size:
         return len(self.dictionary)
 
 
+class _Items:
+    """Whether dictionaries hold what they held, read like an entry: looked at when `changes`, which
+    counts those of all such dictionaries, says that one of them was changed."""
+
+    def __init__(self, changes: list[int]) -> None:
+        self.changes = changes
+        self.count = changes[0]
+        self.items: dict[int, tuple[dict[Any, Any], list[Any]]] = {}
+
+    def add(self, dictionary: dict[Any, Any]) -> None:
+        if id(dictionary) not in self.items:
+            self.items[id(dictionary)] = dictionary, list(dictionary.items())
+
+    def get(self, key: str) -> bool:
+        count = self.changes[0]
+        if count == self.count:
+            return True
+        if any(list(d.items()) != items for d, items in self.items.values()):
+            return False
+        self.count = count
+        return True
+
+
+class _Stream:
+    """The random numbers of one generator in a trace: where the next ones come from."""
+
+    def __init__(self, generator: Any) -> None:
+        self.generator = generator
+        self.first: Any = None  # the key that is read at each call
+        self.key: Any = None  # `first`, or a constant if the function seeds
+        self.position = 0
+        self.states: list[tuple[Tensor, Any, int]] = []  # with what they stand for
+
+    def begin(self) -> Any:
+        """The key at the time of a call, which leaves the generator where the function does."""
+        if self.key is self.first:
+            return self.generator.take(self.position)._data
+        key = self.generator.take(0)._data
+        self.generator.move_to(self.key._data, self.position)
+        return key
+
+
 class Trace(Interpreter, Watch):
     """Writes down every op it sees.
 
@@ -126,8 +168,9 @@ class Trace(Interpreter, Watch):
         #: Set if the function made state that it keeps: its next call may do something else.
         self.once = False
         self._guarded: set[Any] = set()
+        self._items: dict[int, _Items] = {}
         self._made: dict[int, tuple[Tensor, Any]] = {}  # with the array it began with
-        self._keys: dict[int, tuple[Any, Tensor, list[int]]] = {}
+        self._streams: dict[int, _Stream] = {}
         #: For anomaly mode: what ran backward, in order.
         self.gradients: list[GradientStep] = []
         self._running: list[Node] = []
@@ -261,16 +304,48 @@ class Trace(Interpreter, Watch):
         self.reads.append((value, var))
         return wrap(TraceTracer(self, var))
 
+    # -- random numbers ---------------------------------------------------------------------
+
     def reserve(self, generator: Any, blocks: int) -> tuple[Any, int]:
-        found = self._keys.get(id(generator))
-        if found is None:
-            total = [0]
-            key = self.read(lambda: generator.take(total[0])._data, (2,), np.int64)
-            found = self._keys[id(generator)] = (generator, key, total)
-        _, key, total = found
-        skip = total[0]
-        total[0] += blocks
-        return key, skip
+        stream = self._stream(generator)
+        skip = stream.position
+        stream.position += blocks
+        return stream.key, skip
+
+    def _stream(self, generator: Any) -> _Stream:
+        stream = self._streams.get(id(generator))
+        if stream is None:
+            stream = self._streams[id(generator)] = _Stream(generator)
+            stream.key = stream.first = self.read(stream.begin, (2,), np.int64)
+        return stream
+
+    def random_place(self, generator: Any) -> tuple[Any, int]:
+        """Where the next random numbers come from: a key, and how many blocks behind it."""
+        stream = self._stream(generator)
+        return stream.key, stream.position
+
+    def remember_state(self, generator: Any, state: Tensor) -> None:
+        """The function may bring the generator back to this state."""
+        stream = self._stream(generator)
+        stream.states.append((state, stream.key, stream.position))
+
+    def set_random_state(self, generator: Any, state: Tensor) -> None:
+        """What ``generator.set_state(state)`` does inside of the trace."""
+        stream = self._stream(generator)
+        for known in self._streams.values():
+            for token, key, position in known.states:
+                if token is state and (known is stream or key is not known.first):
+                    stream.key, stream.position = key, position
+                    return
+        raise RuntimeError(
+            "a compiled function can bring a generator back only to a state that it asked for "
+            f"itself, by get_rng_state(); set this one before the call{at_user_line()}"
+        )
+
+    def reseed(self, generator: Any, key: Any) -> None:
+        """From here on the generator gives the stream of a key that is known now."""
+        stream = self._stream(generator)
+        stream.key, stream.position = wrap(key), 0
 
     @contextmanager
     def replaying(self, keys: list[Tensor]) -> Iterator[None]:
@@ -292,6 +367,17 @@ class Trace(Interpreter, Watch):
         if (id(dictionary), None) not in self._guarded:
             self._guarded.add((id(dictionary), None))
             self.guards.append((_Size(dictionary), "the number of entries", len(dictionary)))
+
+    def guard_items(self, dictionary: dict[Any, Any], changes: list[int], what: str) -> None:
+        """The trace holds as long as a dictionary has the items that it has now.
+
+        `changes` has counted one more whenever this or another dictionary of its kind was changed:
+        all of them together cost one look at each call.
+        """
+        if id(changes) not in self._items:
+            self._items[id(changes)] = _Items(changes)
+            self.guards.append((self._items[id(changes)], what, True))
+        self._items[id(changes)].add(dictionary)
 
     def close(self) -> None:
         """End the trace: give all tensors outside of it back what they were."""

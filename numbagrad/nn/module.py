@@ -17,6 +17,22 @@ from .parameter import Buffer, Parameter, UninitializedTensor
 _PLAIN = (bool, int, float, str, tuple, type(None))
 
 
+#: How often hooks were added to modules or taken off: compiled functions look at it.
+_hook_changes = [0]
+
+
+class _Hooks(OrderedDict[int, Any]):
+    """Hooks of one kind of one module, in the order in which they run."""
+
+    def __setitem__(self, key: int, hook: Any) -> None:
+        _hook_changes[0] += 1
+        super().__setitem__(key, hook)
+
+    def pop(self, *args: Any) -> Any:
+        _hook_changes[0] += 1
+        return super().pop(*args)
+
+
 class _Hook:
     """A forward hook and how it wants to be called."""
 
@@ -70,9 +86,9 @@ class Module:
             _buffers={},
             _modules={},
             _non_persistent_buffers_set=set(),
-            _forward_hooks=OrderedDict(),
-            _forward_pre_hooks=OrderedDict(),
-            _backward_hooks=OrderedDict(),
+            _forward_hooks=_Hooks(),
+            _forward_pre_hooks=_Hooks(),
+            _backward_hooks=_Hooks(),
             _state_dict_pre_hooks=OrderedDict(),
             _state_dict_hooks=OrderedDict(),
             _load_state_dict_pre_hooks=OrderedDict(),
@@ -518,6 +534,8 @@ class Module:
                 trace.guard(registered, name)
             if hasattr(self, "__len__"):  # a container, which may grow
                 trace.guard_size(registered)
+        for hooks in (self._forward_hooks, self._forward_pre_hooks, self._backward_hooks):
+            trace.guard_items(hooks, _hook_changes, "the hooks of a module")
         for child in self._modules.values():
             if child is not None and type(child).forward is Module.forward:
                 child._guard(trace)  # a container, which nobody calls

@@ -1,0 +1,123 @@
+"""What a compiled function does beside computing: random streams, hooks, state of objects."""
+
+import numpy as np
+import pytest
+
+import numbagrad as ng
+from numbagrad import nn
+from numbagrad.utils.checkpoint import checkpoint
+
+
+def both(make, *args, calls=2):
+    """What the function gives eager and compiled, and where the generator stands then."""
+    outcomes = []
+    for wrap in (lambda f: f, ng.compile):
+        ng.manual_seed(3)
+        fn = wrap(make())
+        outcomes.append([fn(*args) for _ in range(calls)] + [ng.rand(2)])
+    return outcomes
+
+
+def assert_same(a, b):
+    if isinstance(a, ng.Tensor):
+        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-6)
+        return
+    assert len(a) == len(b)
+    for x, y in zip(a, b, strict=True):
+        assert_same(x, y)
+
+
+# -- random streams ---------------------------------------------------------------------------
+
+
+def seeded(x):
+    first = ng.rand(2)
+    ng.manual_seed(7)
+    return first, x * ng.rand(2)
+
+
+def own_generator(x):
+    generator = ng.Generator()
+    first = ng.rand(2, generator=generator)
+    generator.manual_seed(3)
+    return first, ng.rand(2, generator=generator), x * ng.rand(2)
+
+
+def forked(x):
+    with ng.random.fork_rng():
+        ng.manual_seed(1)
+        inner = ng.rand(2)
+    return inner, x * ng.rand(2)
+
+
+def gone_back(x):
+    state = ng.get_rng_state()
+    first = ng.rand(2)
+    ng.set_rng_state(state)
+    return first, x * ng.rand(2), state
+
+
+@pytest.mark.parametrize("fn", [seeded, own_generator, forked, gone_back])
+def test_random_streams_are_moved_as_in_eager_code(fn):
+    eager, compiled = both(lambda: fn, ng.ones(2))
+    assert_same(eager, compiled)
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_a_checkpoint_draws_the_same_numbers_again(reentrant):
+    def make():
+        x = ng.arange(1.0, 21.0).requires_grad_()
+
+        def fn():
+            x.grad = None
+            y = checkpoint(
+                lambda x: nn.functional.dropout(x * x, 0.5).sum(), x, use_reentrant=reentrant
+            )
+            y.backward()
+            assert x.grad is not None
+            return y.detach(), x.grad.clone()
+
+        return fn
+
+    eager, compiled = both(make)
+    assert_same(eager, compiled)
+
+
+def test_a_state_from_outside_is_refused():
+    state = ng.get_rng_state()
+
+    @ng.compile
+    def fn(x):
+        ng.set_rng_state(state)
+        return x * ng.rand(2)
+
+    with pytest.raises(RuntimeError, match=r"before the call\n.*test_compile_state"):
+        fn(ng.ones(2))
+
+
+# -- hooks of modules -------------------------------------------------------------------------
+
+
+def test_hooks_that_come_and_go_are_noticed():
+    m = nn.Sequential(nn.Linear(2, 2), nn.Tanh())
+    x = ng.ones(2)
+    compiled = ng.compile(m)
+    assert_same(m(x), compiled(x))
+    pre = m[0].register_forward_pre_hook(lambda m, args: (args[0] + 1,))
+    assert_same(m(x), compiled(x))
+    post = m[1].register_forward_hook(lambda m, args, out: out * 2)
+    assert_same(m(x), compiled(x))
+    pre.remove()
+    assert_same(m(x), compiled(x))
+    post.remove()
+    assert_same(m(x), compiled(x))
+
+
+def test_hooks_of_other_modules_cost_no_trace():
+    m = nn.Linear(2, 2)
+    compiled = ng.compile(m)
+    compiled(ng.ones(2))
+    traces = list(compiled._traces.signatures)
+    nn.Linear(2, 2).register_forward_hook(lambda m, args, out: None)
+    compiled(ng.ones(2))
+    assert compiled._traces.signatures == traces
