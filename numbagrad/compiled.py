@@ -26,7 +26,7 @@ from .stack import innermost
 from .tape import Node, gradient_edge
 from .tensor import INFERENCE, Tensor, count_change, last_change, version_counter, wrap
 from .traces import Traces, explained, fitting, report
-from .tracing import Result, Traced, find, trace_call
+from .tracing import Made, Result, Traced, find, trace_call
 from .transforms.levels import active_levels
 
 _ndarray = np.ndarray
@@ -80,6 +80,12 @@ class CompiledFunctionBackward(Node):
 
     def release(self) -> None:
         self.residuals = None
+
+
+#: The history of a result whose function ran backward itself: it has been freed.
+_SPENT = CompiledFunctionBackward([])
+_SPENT.residuals = None
+_SPENT.n_outputs = 1
 
 
 class Compiled:
@@ -177,7 +183,13 @@ class Compiled:
         results = [wrapped(np.asarray(v), inference) for v in values[: len(traced.requires_grad)]]
         node = None
         if traced.backward is not None:
-            node = self._node(traced, tensors, values, reads, args, kwargs)
+            node = self._node(traced, tensors, results, values, reads, args, kwargs)
+        for i in traced.made:
+            results[i]._requires_grad = True
+        if traced.spent:
+            for t, requires in zip(results, traced.requires_grad, strict=True):
+                if requires:
+                    t._node, t._requires_grad = _SPENT, True
         if self.effects:
             self._write_back(traced, tensors, values)
         if node is not None:
@@ -202,10 +214,13 @@ class Compiled:
             leaf._grad = None if i is None else wrap(np.asarray(values[i], order="C"))
 
     def _node(
-        self, traced: Traced, tensors: list[Tensor], values: list[Any], reads: list[Any],
-        args: Any, kwargs: Any,
+        self, traced: Traced, tensors: list[Tensor], results: list[Tensor], values: list[Any],
+        reads: list[Any], args: Any, kwargs: Any,
     ) -> CompiledFunctionBackward:  # fmt: skip
-        inputs = [find(ref, tensors) for ref in traced.differentiated]
+        inputs = [
+            results[ref.number] if ref.__class__ is Made else find(ref, tensors)
+            for ref in traced.differentiated
+        ]
         node = CompiledFunctionBackward([gradient_edge(t) for t in inputs])
         node.traced = traced
         node.residuals = values[traced.residuals :]
@@ -267,6 +282,11 @@ class Compiled:
             operands = traced.operands(_tensors((args, kwargs)))
             return interpret(graph, [*operands, *map(wrap, reads), *_cotangents(graph, grads)])
         if traced.higher is None:
+            if any(ref.__class__ is Made for ref in traced.differentiated):
+                raise RuntimeError(
+                    f"{self._name}: no second derivative can be had for a leaf that the function "
+                    "makes and returns; make it outside, and pass it as an argument"
+                )
 
             def gradients(reads: Any, args: Any, kwargs: Any, grads: Any) -> list[Any]:
                 tensors = _tensors((args, kwargs))

@@ -34,9 +34,15 @@ class GradOf(NamedTuple):
     leaf: int | Tensor | Named
 
 
-Ref = int | Tensor | Named | GradOf
+class Made(NamedTuple):
+    """Refers to a leaf that the function makes: number of the computed value."""
+
+    number: int
+
+
+Ref = int | Tensor | Named | GradOf | Made
 """A tensor outside of the program: number of an argument, a closed-over tensor or the place where
-it is found, a gradient."""
+it is found, a gradient; a leaf among the results."""
 
 
 def find(ref: Any, tensors: list[Tensor]) -> Any:
@@ -83,7 +89,9 @@ class Traced:
         self.once = False
         self.structure: Any = None
         self.leaves: list[Any] = []  # of the result: a `Result` or the value itself
-        self.requires_grad: list[bool] = []  # of each computed value
+        self.requires_grad: list[bool] = []  # whether each computed value has a history
+        self.made: list[int] = []  # those that are leaves which require grad
+        self.spent = False  # the function itself ran backward: there is no history left
         self.changed: list[Change] = []
         self.grads: list[tuple[Ref, int | None]] = []
         self.copied: list[int] = []  # values that must not share their memory
@@ -190,6 +198,7 @@ def trace_call(
         if grafted:
             result = result, args, kwargs
         del args, kwargs, left
+        call.check_flags()
         conflicts = call.conflicts()
         if not conflicts:
             traced = call.finish(result)
@@ -231,6 +240,7 @@ class _Call:
         self.arguments = [i for i in range(len(tensors)) if i not in pinned]
         self.place = {id(self.stands[i]): i for i in self.arguments}
         self.initial = [s._data for s in self.stands]
+        tracing.given = set(self.place)
         self.values: list[Any] = []
 
     def _stand(self, x: Tensor) -> Tensor:
@@ -248,6 +258,17 @@ class _Call:
             modes.grad = grad
             t._view = None
         return t
+
+    def check_flags(self) -> None:
+        """A flag that the function set stays with what stands for the argument."""
+        for i in self.arguments:
+            stand, t = self.stands[i], self.tensors[i]
+            if stand._requires_grad and not t._requires_grad and stand._node is None:
+                raise RuntimeError(
+                    f"requires_grad_() was called on the tensor argument number {i} of a compiled "
+                    "function, which does not outlive the trace: call it before, or use "
+                    "x.detach().requires_grad_() inside"
+                )
 
     # -- sharing of memory ------------------------------------------------------------------
 
@@ -293,6 +314,7 @@ class _Call:
         forward = len(tracing.eqns)
         tangents, gradients = self._differentiate(traced, roots)
         self._programs(traced, forward, tangents, gradients)
+        traced.spent = any(traced.requires_grad) and not gradients
         traced.reads = [value for value, _ in tracing.reads]
         traced.facts = self._facts()
         refs = [*traced.captures, *[r for r, _ in (*traced.absent, *traced.grads)]]
@@ -335,8 +357,8 @@ class _Call:
             owner = self._outside(r)
             if owner is not None:
                 traced.leaves[k] = Result(owner)
-            elif r._view is not None:
-                views.append(k)
+            elif r._view is not None and not (r._requires_grad and r._node is None):
+                views.append(k)  # but a leaf that gets gradients has memory of its own
             else:
                 traced.leaves[k] = self._computed(r, numbers)
         for k in views:
@@ -349,7 +371,10 @@ class _Call:
                 traced.leaves[k] = self._computed(r, numbers)
             else:
                 traced.leaves[k] = Result(owner, number, view.chain, view.is_leaf)
-        traced.requires_grad = [t._requires_grad for t in self.computed]
+        leaf = [t._node is None for t in self.computed]
+        requires = [t._requires_grad for t in self.computed]
+        traced.requires_grad = [r and not n for r, n in zip(requires, leaf, strict=True)]
+        traced.made = [i for i, r in enumerate(requires) if r and leaf[i]]
 
     def _computed(self, r: Tensor, numbers: dict[int, int]) -> Result:
         number = numbers.setdefault(id(r), len(self.computed))
@@ -431,12 +456,13 @@ class _Call:
                 node, nr = (t._node, t._nr) if changed is None else changed[1][1:3]
                 edge = gradient_edge(t) if node is None else (node, nr)
                 candidates.append((self._closed_over(t), edge))
+        candidates += [(Made(i), gradient_edge(self.computed[i])) for i in traced.made]
         cotangents = [tracing.new_input(o._data.shape, o._data.dtype) for o in roots]
         tangents = [c._data.var for c in cotangents]
         if not candidates:
             return tangents, []
         hooks = _hidden_hooks(
-            [find(ref, self.tensors) for ref, _ in candidates if ref.__class__ is not int]
+            [find(ref, self.tensors) for ref, _ in candidates if ref.__class__ not in (int, Made)]
         )
         try:
             found = self._backward(roots, cotangents, [e for _, e in candidates])
@@ -444,7 +470,7 @@ class _Call:
             # Who never runs a backward pass never hears of it, as in eager code.
             traced.refused = error
             leaves = [
-                self.tensors[ref] if isinstance(ref, int) else find(ref, self.tensors)
+                self.computed[ref.number] if isinstance(ref, Made) else find(ref, self.tensors)
                 for ref, _ in candidates
             ]
             found = [wrap(np.zeros(t._data.shape, t._data.dtype)) for t in leaves]

@@ -121,3 +121,70 @@ def test_hooks_of_other_modules_cost_no_trace():
     nn.Linear(2, 2).register_forward_hook(lambda m, args, out: None)
     compiled(ng.ones(2))
     assert compiled._traces.signatures == traces
+
+
+# -- leaves and histories -----------------------------------------------------------------------
+
+
+def test_a_leaf_made_inside_gets_gradients_outside():
+    @ng.compile
+    def fn(x):
+        w = x.detach().requires_grad_()
+        return w, (w * w).sum() + x.sum()
+
+    x = ng.ones(2, requires_grad=True)
+    w, y = fn(x)
+    assert w.is_leaf and w.requires_grad
+    y.backward()
+    assert w.grad is not None and w.grad.tolist() == [2, 2]
+    assert x.grad is not None and x.grad.tolist() == [1, 1]
+
+
+def test_a_functional_update_can_be_fed_back():
+    @ng.compile
+    def step(w):
+        (g,) = ng.autograd.grad((w**2).sum(), w)
+        return (w - 0.25 * g).detach().requires_grad_()
+
+    w = ng.ones(2, requires_grad=True)
+    for _ in range(3):
+        w = step(w)
+    assert w.tolist() == [0.125, 0.125]
+
+
+def test_a_loss_whose_backward_ran_inside_says_so():
+    w = ng.ones(2, requires_grad=True)
+
+    @ng.compile
+    def step(x):
+        loss = (w * x).sum()
+        loss.backward()
+        return loss
+
+    loss = step(ng.ones(2))
+    assert loss.requires_grad and not loss.is_leaf
+    with pytest.raises(RuntimeError, match="a second time"):
+        loss.backward()
+
+
+def test_what_a_call_cannot_repeat_is_refused():
+    w = ng.ones(2, 3)
+
+    def reshape_argument(x):
+        x.t_()
+        return x
+
+    def reshape_closed_over(x):
+        w.unsqueeze_(0)
+        return x
+
+    def flag(x):
+        x.requires_grad_()
+        return (x * x).sum()
+
+    for fn, message in (
+        (reshape_argument, r"use t\(\)"), (reshape_closed_over, "use unsqueeze"), (flag, "before"),
+    ):  # fmt: skip
+        with pytest.raises(RuntimeError, match=message):
+            ng.compile(fn)(ng.ones(2, 3))
+    assert w.shape == (2, 3)

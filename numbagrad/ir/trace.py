@@ -161,6 +161,7 @@ class Trace(Interpreter, Watch):
         self.captures: dict[int, tuple[Tensor, Var]] = {}
         self.changed: dict[int, tuple[Tensor, _State]] = {}  # with the state before
         self.grads: dict[int, tuple[Tensor, Tensor | None]] = {}  # leaves, with their grad before
+        self.given: set[int] = set()  # the tensors that stand for arguments, by id
         #: Inputs whose values a function gives at each call.
         self.reads: list[tuple[Callable[[], Any], Var]] = []
         #: What else the trace depends on: ``dictionary[key]`` was `value`.
@@ -270,6 +271,15 @@ class Trace(Interpreter, Watch):
         """From now on the trace follows this tensor, whose views are about to be changed."""
         self.change(t)
         t._data = TraceTracer(self, self.atom(t), _loose(t._data))  # type: ignore[arg-type]
+
+    def check_reshape(self, t: Tensor, name: str) -> None:
+        """Refuse a change of shape, in place, of a tensor that exists outside of the trace."""
+        if id(t) in self.given or (t._data.__class__ is np.ndarray and not self.is_made(t)):
+            raise RuntimeError(
+                f"{name}() changes the shape of a tensor that exists outside of the compiled "
+                f"function, which a call cannot repeat: use {name[:-1]}(), or call it outside"
+                f"{at_user_line()}"
+            )
 
     def before(self, t: Tensor) -> Any:
         """The array of a tensor before the function changed it."""

@@ -96,6 +96,8 @@ def _reshaping(name: str, view: Callable[..., Tensor]) -> None:
     def in_place(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         check_history(self, f"{name}_")
         modes = thread.modes
+        if modes.trace is not None:
+            modes.trace.check_reshape(self, f"{name}_")
         # A history goes along even where none is recorded: it has the shape that it is for.
         grad, modes.grad = modes.grad, modes.grad or self._node is not None
         try:
