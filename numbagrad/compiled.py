@@ -218,7 +218,7 @@ class Compiled:
         reads: list[Any], args: Any, kwargs: Any,
     ) -> CompiledFunctionBackward:  # fmt: skip
         inputs = [
-            results[ref.number] if ref.__class__ is Made else find(ref, tensors)
+            results[ref.number] if isinstance(ref, Made) else find(ref, tensors)
             for ref in traced.differentiated
         ]
         node = CompiledFunctionBackward([gradient_edge(t) for t in inputs])

@@ -28,9 +28,9 @@ class _Hooks(OrderedDict[int, Any]):
         _hook_changes[0] += 1
         super().__setitem__(key, hook)
 
-    def pop(self, *args: Any) -> Any:
+    def pop(self, key: int, default: Any = None) -> Any:
         _hook_changes[0] += 1
-        return super().pop(*args)
+        return super().pop(key, default)
 
 
 class _Hook:
