@@ -135,6 +135,8 @@ class Compiled:
                 parts.append((data.shape, data.strides, data.dtype, x._requires_grad))
             elif type(x) in (float, complex):
                 parts.append((type(x), repr(x)))  # tells 0.0 from -0.0, finds NaN again
+            elif type(x) is slice:
+                parts.append((slice, repr(x)))  # no hash before Python 3.12
             else:
                 parts.append((type(x), x))
         modes = thread.modes
@@ -311,6 +313,9 @@ class Compiled:
 
             traced.higher = Compiled(gradients, effects=False)
         return traced.higher([wrap(r) for r in reads], args, kwargs, list(grads))
+
+    def __reduce__(self) -> Any:
+        return Compiled, (self.fn,)  # copies trace for themselves
 
     # -- as what it stands for ----------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 A trace depends on the numbers, strings and functions that it read there, and reads tensors anew at
 each call. Names are followed as the code spells them; what it reaches by other ways (getattr with a
-computed name, a container inside a container) is not seen.
+computed name, the elements of a large container) is not seen.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from .tensor import Tensor
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 _EQUAL = (*_PLAIN, tuple)
+_SEEN_INSIDE = (*_PLAIN, types.FunctionType, types.MethodType, list, dict, tuple)
 _ELEMENTS = 32  # of a list or dictionary: looking at more at each call would cost too much
 _PLACES = 256
 _OURS = __name__.partition(".")[0] + "."
@@ -72,6 +73,29 @@ class _Elements:
         return self.elements[key] if key < len(self.elements) else None
 
 
+class _Length:
+    """How many elements a container has, read like an entry of it."""
+
+    def __init__(self, container: Any) -> None:
+        self.container = container
+
+    def get(self, key: Any) -> int:
+        return len(self.container)
+
+
+class _Attribute:
+    """What an object or its class has under a name, read like an entry of a dictionary."""
+
+    def __init__(self, owner: Any) -> None:
+        self.owner = owner
+
+    def get(self, key: str) -> Any:
+        return getattr(self.owner, key, None)
+
+    def __getitem__(self, key: str) -> Any:
+        return getattr(self.owner, key)
+
+
 class Fact(NamedTuple):
     """``mapping.get(key)`` was `value`; the user knows the place as `name`."""
 
@@ -86,6 +110,15 @@ class Fact(NamedTuple):
         if now is value:
             return True
         return type(now) is type(value) and type(value) in _EQUAL and repr(now) == repr(value)
+
+
+class _Same(Fact):
+    """That a container is the same one: how its elements print says nothing about it."""
+
+    __slots__ = ()
+
+    def holds(self) -> bool:
+        return self.mapping.get(self.key) is self.value
 
 
 class Surroundings:
@@ -126,11 +159,12 @@ class Surroundings:
             return  # nothing there depends on what a user does
         home = fn.__module__ or ""
         self._home = self._home or home.partition(".")[0]
-        if fn in self._seen or home.partition(".")[0] not in (self._home, "__main__"):
+        if home.partition(".")[0] not in (self._home, "__main__"):
             return
-        self._seen.add(fn)
-        self._functions.append(fn)
         names = _names(fn.__code__)
+        if fn not in self._seen:
+            self._seen.add(fn)
+            self._functions.append(fn)
         for x in objects:
             self._attributes(x, names, type(x).__name__)
 
@@ -154,10 +188,14 @@ class Surroundings:
         elif kind is types.FunctionType or kind is types.MethodType:
             self.facts.append(Fact(mapping, key, value, name))
             self._enter(value)
-        elif kind is list and len(value) <= _ELEMENTS:
-            self._inside(value, range(len(value)), _Elements(value), name, names)
-        elif kind is dict and len(value) <= _ELEMENTS:
-            self._inside(value, value, value, name, names)
+        elif kind in (list, dict, tuple):
+            if kind is tuple and all(type(x) in _PLAIN for x in value):
+                self.facts.append(Fact(mapping, key, value, name))
+                return
+            self.facts.append(_Same(mapping, key, value, name))
+            if len(value) <= _ELEMENTS:
+                keys = value if kind is dict else range(len(value))
+                self._inside(value, keys, value if kind is dict else _Elements(value), name, names)
         else:
             self._attributes(value, names, name)
 
@@ -169,25 +207,53 @@ class Surroundings:
         self._seen.add(id(container))
         for key in keys:
             kind = type(mapping.get(key))
-            if kind in _PLAIN or issubclass(kind, Tensor):
+            if kind in _SEEN_INSIDE or issubclass(kind, Tensor):
                 self._see(mapping, key, f"{name}[{key!r}]", names)
-        if isinstance(container, list):
-            self.facts.append(Fact(mapping, None, len(container), f"len({name})"))
+        if not isinstance(container, tuple):
+            self.facts.append(Fact(_Length(container), None, len(container), f"len({name})"))
 
     def _attributes(self, x: Any, names: frozenset[str], name: str) -> None:
         """The attributes of an object that the code mentions."""
-        if isinstance(x, types.ModuleType | type | Tensor) or id(x) in self._seen:
+        if isinstance(x, types.ModuleType | Tensor) or (id(x), names) in self._seen:
+            return
+        self._seen.add((id(x), names))
+        if isinstance(x, type):
+            if x.__module__.partition(".")[0] in (self._home, "__main__"):
+                self._of_class(x, x, names, name)
             return
         if type(x).__module__.startswith(_OURS):  # modules and optimizers tell the trace themselves
             if hasattr(x, "_guard"):
                 self.modules.append(x)
             return
         attributes = getattr(x, "__dict__", None)
-        if type(attributes) is not dict:
-            return
-        self._seen.add(id(x))
-        for key in names & attributes.keys():
-            self._see(attributes, key, f"{name}.{key}", names)
+        if type(attributes) is dict:
+            for key in names & attributes.keys():
+                if (id(attributes), key) not in self._seen:
+                    self._seen.add((id(attributes), key))
+                    self._see(attributes, key, f"{name}.{key}", names)
+            names -= attributes.keys()
+        if type(x).__module__.partition(".")[0] in (self._home, "__main__"):
+            for cls in type(x).__mro__:
+                if cls is not object and not cls.__module__.startswith(_OURS):
+                    self._of_class(cls, x, names, name)
+
+    def _of_class(self, cls: type, owner: Any, names: frozenset[str], name: str) -> None:
+        """What a class gives the code that asks `owner`, an instance or the class itself."""
+        found = vars(cls)
+        for key in names & found.keys():
+            value = found[key]
+            if isinstance(value, property):
+                value = value.fget
+            if isinstance(value, staticmethod | classmethod):
+                value = value.__func__
+            if isinstance(value, types.FunctionType):
+                self._enter(value, [owner])
+            elif (id(owner), key) not in self._seen:
+                # Slots are read; other descriptors may do anything when they are asked.
+                plain = isinstance(value, (*_SEEN_INSIDE, Tensor, types.MemberDescriptorType))
+                self._seen.add((id(owner), key))
+                if plain:
+                    self._see(_Attribute(owner), key, f"{name}.{key}", names)
 
     def place_of(self, t: Tensor) -> Named | None:
         """Where the tensor is found at each call, if just one name leads to it."""

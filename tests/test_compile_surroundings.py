@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import copy
 import dataclasses
 import functools
 from typing import Any
@@ -346,3 +347,116 @@ def test_the_library_itself_is_not_watched():
         surroundings = Surroundings(fn)
         assert not surroundings.facts and not surroundings.named
     assert Surroundings(ng.func.grad(helper)).facts[0].name == "scale"
+
+
+class Holder:
+    rate = 2.0
+    __slots__ = ("_scale", "weight")
+
+    def __init__(self) -> None:
+        self._scale = 3.0
+        self.weight = ng.ones(2)
+
+    @property
+    def scale(self) -> float:
+        return self._scale
+
+    def apply(self, x: ng.Tensor) -> ng.Tensor:
+        return x * self.weight * self.scale * self.rate
+
+
+def test_attributes_are_followed_through_classes_slots_properties_and_methods():
+    holder = Holder()
+    compiled = ng.compile(lambda x: holder.apply(x))
+    x = ng.ones(2)
+    assert compiled(x).tolist() == [6, 6]
+    holder._scale = 4.0
+    assert compiled(x).tolist() == [8, 8]
+    holder.weight = ng.full((2,), 2.0)
+    assert compiled(x).tolist() == [16, 16]
+    Holder.rate = 1.0
+    try:
+        assert compiled(x).tolist() == [8, 8]
+    finally:
+        Holder.rate = 2.0
+
+
+def test_what_a_module_reads_in_its_own_methods_is_followed():
+    class Scaled(ng.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.factor = 2.0
+
+        def scaled(self, x):
+            return x * self.factor
+
+        def forward(self, x):
+            return self.scaled(x)
+
+    m = Scaled()
+    compiled = ng.compile(m)
+    assert compiled(ng.ones(1)).tolist() == [2]
+    m.factor = 5.0
+    assert compiled(ng.ones(1)).tolist() == [5]
+
+
+def test_containers_in_containers_and_rebound_ones_are_followed():
+    config = {"optimizer": {"rate": 2.0}, "act": lambda x: x + 1}
+    nested = [[ng.ones(1)], [ng.ones(1)]]
+    pair = (ng.ones(1), ng.ones(1))
+
+    def fn(x):
+        total = nested[0][0] + nested[1][0] + pair[0] + pair[1]
+        return config["act"](x * config["optimizer"]["rate"]) + total
+
+    compiled = ng.compile(fn)
+
+    def check():
+        assert compiled(ng.ones(1)).tolist() == fn(ng.ones(1)).tolist()
+
+    check()
+    config["optimizer"]["rate"] = 7.0
+    check()
+    config["act"] = lambda x: x - 1
+    check()
+    nested[0][0] = ng.zeros(1)
+    check()
+    nested[1] = [ng.full((1,), 9.0)]
+    check()
+    pair = (ng.zeros(1), ng.full((1,), 3.0))
+    check()
+
+
+def test_cached_properties_are_not_asked_by_looking():
+    asked = []
+
+    class Lazy:
+        @functools.cached_property
+        def value(self):
+            asked.append(1)
+            return 2.0
+
+    lazy = Lazy()
+    compiled = ng.compile(lambda x, use: x * lazy.value if use else x)
+    compiled(ng.ones(1), False)
+    assert not asked
+    assert compiled(ng.ones(1), True).tolist() == [2]
+
+
+def test_copies_of_compiled_functions_trace_for_themselves():
+    m = ng.nn.Linear(2, 2)
+    compiled = ng.compile(m)
+    x = ng.ones(2)
+    before = compiled(x).tolist()
+    copied = copy.deepcopy(compiled)
+    with ng.no_grad():
+        m.weight.zero_()
+    assert copied(x).tolist() == before
+    assert compiled(x).tolist() == m(x).tolist() != before
+
+
+def test_slices_are_arguments():
+    compiled = ng.compile(lambda x, part: x[part])
+    x = ng.arange(5.0)
+    assert compiled(x, slice(1, 3)).tolist() == [1, 2]
+    assert compiled(x, slice(2, 5)).tolist() == [2, 3, 4]
