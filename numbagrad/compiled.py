@@ -23,7 +23,7 @@ from .ops.view import reshape, view
 from .passes.dce import dce
 from .replay import check_gradients
 from .stack import innermost
-from .tape import Node, gradient_edge
+from .tape import AccumulateGrad, Node, gradient_edge
 from .tensor import INFERENCE, Tensor, count_change, last_change, version_counter, wrap
 from .traces import Traces, explained, fitting, report
 from .tracing import Made, Result, Traced, find, trace_call
@@ -203,6 +203,10 @@ class Compiled:
         if traced.grafted:
             result, *changed = result
             graft((args, kwargs), tuple(changed))
+        if traced.rebound:
+            result, values = result
+            for (container, key), t in zip(traced.rebound, values, strict=True):
+                container[key] = t
         return result
 
     def _write_back(self, traced: Traced, tensors: list[Tensor], values: list[Any]) -> None:
@@ -284,6 +288,11 @@ class Compiled:
             operands = traced.operands(_tensors((args, kwargs)))
             return interpret(graph, [*operands, *map(wrap, reads), *_cotangents(graph, grads)])
         if traced.higher is None:
+            if traced.rebound:
+                raise RuntimeError(
+                    f"{self._name}: no second derivative can be had of a function that puts a new "
+                    f"tensor into {traced.rebound[0][1]!r}; return the tensor instead"
+                )
             if any(ref.__class__ is Made for ref in traced.differentiated):
                 raise RuntimeError(
                     f"{self._name}: no second derivative can be had for a leaf that the function "
@@ -309,6 +318,7 @@ class Compiled:
                 return run_backward(
                     [gradient_edge(o) for o, _ in pairs], [g for _, g in pairs], keep_graph=True,
                     create_graph=True, inputs=edges, accumulate=False,
+                    ends=frozenset(n for n, _ in edges if n.__class__ is not AccumulateGrad),
                 )  # fmt: skip
 
             traced.higher = Compiled(gradients, effects=False)

@@ -43,7 +43,7 @@ def fast_path(
     of_args, of_kwargs = given[1]
     plain = distinct and all(isinstance(a, Tensor) for a in leaves) and not of_kwargs[-1]
     effects = entry.changed or entry.grads or entry.backward is not None
-    effects = effects or entry.made or entry.spent
+    effects = effects or entry.made or entry.spent or entry.rebound
     results_only = [Result(None, i) for i in range(len(entry.requires_grad))]
     if program is None or not plain or effects or entry.leaves != results_only or entry.copied:
         return None

@@ -62,14 +62,12 @@ class _Cell:
 
 
 class _Elements:
-    """A list, read like a dictionary: the key is a position, None gives the length."""
+    """A list or tuple, read like a dictionary: the key is a position."""
 
-    def __init__(self, elements: list[Any]) -> None:
+    def __init__(self, elements: Any) -> None:
         self.elements = elements
 
-    def get(self, key: int | None) -> Any:
-        if key is None:
-            return len(self.elements)
+    def get(self, key: int) -> Any:
         return self.elements[key] if key < len(self.elements) else None
 
 
@@ -175,6 +173,13 @@ class Surroundings:
                 self._see(fn.__globals__, name, name, names)
         for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
             self._see(_Cell(cell), name, name, names)
+        if fn.__defaults__:
+            count = fn.__code__.co_argcount
+            first = count - len(fn.__defaults__)
+            for i, name in enumerate(fn.__code__.co_varnames[first:count]):
+                self._see(_Elements(fn.__defaults__), i, name, names)
+        for name in fn.__kwdefaults__ or ():
+            self._see(fn.__kwdefaults__, name, name, names)
 
     def _see(self, mapping: Any, key: Any, name: str, names: frozenset[str]) -> None:
         value = mapping.get(key)

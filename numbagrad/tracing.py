@@ -22,7 +22,7 @@ from .ir.trace import GradientStep, Trace
 from .modes import thread
 from .ops.view import alias
 from .surroundings import Fact, Named, Surroundings
-from .tape import Edge, gradient_edge, observe, refresh
+from .tape import AccumulateGrad, Edge, gradient_edge, observe, refresh
 from .tensor import INFERENCE, Tensor, wrap
 
 _ndarray = np.ndarray
@@ -83,6 +83,7 @@ class Traced:
         self.guards: list[Any] = []  # (shape, strides, dtype, requires_grad) of each capture
         self.absent: list[tuple[Ref, bool]] = []  # (leaf, whether it has no gradient)
         self.facts: list[Fact] = []
+        self.rebound: list[tuple[Any, Any]] = []  # (container, key) that get a tensor at each call
         self.grafted = False  # the function changed containers that it was given
         self.pinned: list[tuple[int, Tensor]] = []  # arguments that must be these very tensors
         self.reads: list[Callable[[], Any]] = []
@@ -191,6 +192,9 @@ def trace_call(
         given = [stand_of[id(x)] if isinstance(x, Tensor) else x for x in leaves]
         args, kwargs = unflatten(structure, given)
         result = fn(*args, **kwargs)
+        rebound = call.take_back()
+        if rebound:
+            result = result, [t for _, _, t in rebound]
         left, structure_left = flatten((args, kwargs))
         grafted = structure_left != structure or any(
             a is not b for a, b in zip(left, given, strict=True)
@@ -203,6 +207,7 @@ def trace_call(
         if not conflicts:
             traced = call.finish(result)
             traced.grafted = grafted
+            traced.rebound = [(container, key) for container, key, _ in rebound]
             return traced
     finally:
         tracing.close()
@@ -233,6 +238,8 @@ class _Call:
         self.surroundings = surroundings
         for module in surroundings.modules:
             module._guard(tracing)
+        self.found = [(n, n.now()) for n in surroundings.named.values()]
+        self.rebound: set[Any] = set()  # (id(container), key) of places that change at each call
         self.tensors = tensors
         self.pinned = pinned
         self.origins: list[Edge | None] = []
@@ -258,6 +265,26 @@ class _Call:
             modes.grad = grad
             t._view = None
         return t
+
+    def take_back(self) -> list[tuple[Any, Any, Tensor]]:
+        """Where the function put another tensor in the place of one: (container, key, tensor).
+
+        The places get back what they held; a call puts there what it computes.
+        """
+        guards = [(m, key, t) for m, key, t in self.tracing.guards if isinstance(m, dict)]
+        places = [(n.container, n.key, t) for n, t in self.found if isinstance(n.container, dict)]
+        rebound: dict[Any, tuple[Any, Any, Tensor]] = {}
+        for container, key, before in (*guards, *places):
+            now = container.get(key)
+            if now is before or not isinstance(now, Tensor):
+                continue
+            if isinstance(before, Tensor):
+                self.surroundings.named[id(before)] = Named(container, key, key)
+                self.rebound.add((id(container), key))
+            if before is None or isinstance(before, Tensor):
+                rebound[id(container), key] = container, key, now
+                container[key] = before
+        return list(rebound.values())
 
     def check_flags(self) -> None:
         """A flag that the function set stays with what stands for the argument."""
@@ -326,7 +353,11 @@ class _Call:
 
     def _facts(self) -> list[Fact]:
         """What else than shapes and dtypes the trace holds for."""
-        facts = [Fact(mapping, key, value, key) for mapping, key, value in self.tracing.guards]
+        facts = [
+            Fact(mapping, key, value, key)
+            for mapping, key, value in self.tracing.guards
+            if (id(mapping), key) not in self.rebound
+        ]
         return [*facts, *self.surroundings.facts, *self.identities]
 
     def _argument_or(self, leaf: Tensor) -> Any:
@@ -487,10 +518,12 @@ class _Call:
     def _backward(
         self, roots: list[Tensor], cotangents: list[Tensor], edges: list[Edge]
     ) -> list[Tensor | None]:
+        # What closed-over tensors were computed from is outside: their own nodes go on from here.
+        ends = frozenset(node for node, _ in edges if node.__class__ is not AccumulateGrad)
         try:
             return run_backward(
                 [gradient_edge(o) for o in roots], cotangents, keep_graph=True,
-                create_graph=False, inputs=edges, accumulate=False,
+                create_graph=False, inputs=edges, accumulate=False, ends=ends,
             )  # fmt: skip
         except GraphFreedError:  # the function called backward() on one of them: it is done
             if len(roots) == 1:

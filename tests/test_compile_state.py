@@ -188,3 +188,74 @@ def test_what_a_call_cannot_repeat_is_refused():
         with pytest.raises(RuntimeError, match=message):
             ng.compile(fn)(ng.ones(2, 3))
     assert w.shape == (2, 3)
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, ng.compile])
+def test_gradients_do_not_pass_what_closed_over_tensors_were_made_of(wrap):
+    w = ng.ones(2, requires_grad=True)
+    y = w * w * w
+    fn = wrap(lambda x: (y * w * w * x).sum())
+    (g,) = ng.autograd.grad(fn(ng.ones(2)), w, create_graph=True)
+    assert g.tolist() == [5, 5]
+    (h,) = ng.autograd.grad(g.sum(), w)
+    assert h.tolist() == [20, 20]
+
+
+# -- tensors that objects hold ------------------------------------------------------------------
+
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(2, 2)
+        self.register_buffer("count", ng.zeros(()))
+        self.hidden = ng.zeros(2)
+
+    def forward(self, x):
+        self.count = self.count + 1
+        self.hidden = ng.tanh(self.linear(x) + self.hidden).detach()
+        return self.hidden * self.count
+
+
+class Stack(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = Recurrent()
+
+    def forward(self, x):
+        return self.inner(x) * 2
+
+
+@pytest.mark.parametrize("make", [Recurrent, Stack])
+def test_state_that_a_call_binds_anew_is_kept(make):
+    outcomes = []
+    for compiled in (False, True):
+        ng.manual_seed(0)
+        m = make()
+        fn = ng.compile(m) if compiled else m
+        inner = m if make is Recurrent else m.inner
+        found = [fn(ng.ones(2)) for _ in range(3)]
+        if compiled:
+            assert len(fn._traces.signatures) == 1
+        inner.hidden = ng.ones(2)
+        outcomes.append([*found, fn(ng.ones(2)), inner.hidden, inner.count])
+    assert_same(*outcomes)
+
+
+def test_state_with_a_history_carries_gradients():
+    gradients = []
+    for wrap in (lambda f: f, ng.compile):
+        w = ng.full((2,), 0.5, requires_grad=True)
+        state = {"h": ng.zeros(2)}
+
+        def step(x, w=w, state=state):
+            state["h"] = state["h"] * w + x
+            return state["h"].sum()
+
+        fn = wrap(step)
+        fn(ng.ones(2))
+        fn(ng.ones(2))
+        fn(ng.ones(2)).backward()
+        assert w.grad is not None
+        gradients.append(w.grad)
+    assert_same(*gradients)

@@ -45,13 +45,15 @@ def run_backward(
     create_graph: bool,
     inputs: Sequence[Edge] | None = None,
     accumulate: bool = True,
+    ends: frozenset[Node] = frozenset(),
 ) -> list[Tensor | None]:
     """Propagate `grads` from `roots`.
 
     Without `inputs`, gradients are accumulated in the leaves. With `inputs`, only what leads to
     them runs, and their gradients are returned (`accumulate=False`) or accumulated in them.
+    Nothing runs from the nodes of `ends` on, which are among the inputs.
     """
-    dependencies = _count_dependencies(node for node, _ in roots)
+    dependencies = _count_dependencies((node for node, _ in roots), ends)
     captures: dict[Node, dict[int, Tensor | None]] = {}
     needed: set[Node] | None = None
     if inputs is not None:
@@ -82,6 +84,12 @@ def run_backward(
                 node = heapq.heappop(ready)[1]
             edges = node.edges
             buffer: Any = pending.pop(node, None)
+            if node in ends:
+                buffer = _wrapped(buffer or [None] * node.n_outputs)
+                for nr in captures[node]:
+                    captures[node][nr] = buffer[nr]
+                node = None
+                continue
             private = False
             if buffer is None and (node.runs_anyway or node.hooks is not None):
                 buffer = [None] * node.n_outputs
@@ -152,12 +160,13 @@ def run_backward(
     return [captures[node][nr] for node, nr in inputs] if inputs is not None else []
 
 
-def _count_dependencies(roots: Any) -> dict[Node, int]:
-    """For each reachable node, how many edges lead to it."""
+def _count_dependencies(roots: Any, ends: frozenset[Node]) -> dict[Node, int]:
+    """For each node that is reachable, not through `ends`, how many edges lead to it."""
     stack = list(dict.fromkeys(roots))
     counts = dict.fromkeys(stack, 0)
     while stack:
-        for edge in stack.pop().edges:
+        node = stack.pop()
+        for edge in () if node in ends else node.edges:
             if edge is not None:
                 target = edge[0]
                 seen = counts.get(target)

@@ -527,7 +527,7 @@ class Module:
         trace.guard(self.__dict__, "training")
         code = getattr(type(self).forward, "__code__", None)
         for name in self.__dict__.keys() & (code.co_names if code is not None else ()):
-            if isinstance(self.__dict__[name], _PLAIN):
+            if isinstance(self.__dict__[name], (*_PLAIN, Tensor)):
                 trace.guard(self.__dict__, name)
         for registered in (self._parameters, self._buffers, self._modules):
             for name in registered:
