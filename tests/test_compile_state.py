@@ -259,3 +259,37 @@ def test_state_with_a_history_carries_gradients():
         assert w.grad is not None
         gradients.append(w.grad)
     assert_same(*gradients)
+
+
+def test_a_compiled_module_is_a_child_of_the_module_that_holds_it():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.block = ng.compile(nn.Linear(2, 2))
+
+        def forward(self, x):
+            return self.block(x) * 2
+
+    net = Net()
+    assert [name for name, _ in net.named_parameters()] == ["block.weight", "block.bias"]
+    net(ng.ones(2)).sum().backward()
+    assert net.block.weight.grad is not None
+    net.block = None
+    assert list(net.parameters()) == [] and net.block is None
+    net.block = ng.compile(nn.Linear(2, 2))
+    net.block = plain = nn.Linear(2, 2)
+    assert net.block is plain
+    net.block = ng.compile(plain)
+    del net.block
+    assert not hasattr(net, "block")
+
+
+def test_a_module_that_holds_one_as_fn_is_an_ordinary_child():
+    class Residual(nn.Module):
+        def __init__(self, fn):
+            super().__init__()
+            self.fn = fn
+
+    net = nn.Module()
+    net.block = Residual(nn.Linear(2, 2))
+    assert [name for name, _ in net.named_parameters()] == ["block.fn.weight", "block.fn.bias"]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
 from .. import dtypes
+from ..compiled import Compiled
 from ..modes import no_grad, thread
 from ..tape import RemovableHandle
 from ..tensor import Tensor
@@ -116,7 +117,12 @@ class Module:
             self.register_parameter(name, value)
             return
         attributes = self.__dict__
-        if isinstance(value, Module):
+        if isinstance(value, Compiled) and isinstance(value.fn, Module):
+            self._require_init("module")
+            self._forget(name, self._parameters, self._buffers)
+            self._modules[name] = value.fn  # a child as any other, but called in its compiled form
+            attributes[name] = value
+        elif isinstance(value, Module):
             self._require_init("module")
             self._forget(name, self._parameters, self._buffers)
             self._modules[name] = value
@@ -125,6 +131,7 @@ class Module:
             self._parameters[name] = None
         elif name in attributes.get("_modules", ()):
             self._only_none(name, value, "child module", "nn.Module")
+            attributes.pop(name, None)  # its compiled form
             self._modules[name] = None
         elif isinstance(value, Buffer):
             self.register_buffer(name, value, value.persistent)  # type: ignore[arg-type]
@@ -157,6 +164,7 @@ class Module:
         for registered in (self._parameters, self._buffers, self._modules):
             if name in registered:
                 del registered[name]
+                self.__dict__.pop(name, None)
                 self._non_persistent_buffers_set.discard(name)
                 return
         object.__delattr__(self, name)
