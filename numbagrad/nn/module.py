@@ -122,7 +122,8 @@ class Module:
             self._forget(name, self._parameters, self._buffers)
             self._modules[name] = value.fn  # a child as any other, but called in its compiled form
             attributes[name] = value
-        elif isinstance(value, Module):
+            return
+        if isinstance(value, Module):
             self._require_init("module")
             self._forget(name, self._parameters, self._buffers)
             self._modules[name] = value
