@@ -51,6 +51,11 @@ def _undefined(self: Module, *input: Any) -> Any:
     )
 
 
+def _compiled_module(value: Any) -> Module | None:
+    """The module that a compiled one stands for."""
+    return value.fn if isinstance(value, Compiled) and isinstance(value.fn, Module) else None
+
+
 class Module:
     """The base class of neural network modules.
 
@@ -117,10 +122,11 @@ class Module:
             self.register_parameter(name, value)
             return
         attributes = self.__dict__
-        if isinstance(value, Compiled) and isinstance(value.fn, Module):
+        compiled = _compiled_module(value)
+        if compiled is not None:
             self._require_init("module")
             self._forget(name, self._parameters, self._buffers)
-            self._modules[name] = value.fn  # a child as any other, but called in its compiled form
+            self._modules[name] = compiled  # a child as any other, but called in its compiled form
             attributes[name] = value
             return
         if isinstance(value, Module):
