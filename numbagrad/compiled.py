@@ -405,11 +405,26 @@ def _aliases(tensors: list[Tensor]) -> tuple[int, ...]:
     return tuple(first.setdefault(id(t), i) for i, t in enumerate(tensors))
 
 
-def compile(fn: Callable[..., Any] | None = None) -> Any:
+def compile(
+    fn: Callable[..., Any] | None = None,
+    *,
+    fullgraph: bool = False,
+    dynamic: bool | None = None,
+    backend: Any = None,
+    mode: str | None = None,
+    options: dict[str, Any] | None = None,
+    disable: bool = False,
+) -> Any:
     """Compile a function of tensors: traced at the first call, native from then on.
 
     Works as a function and as a decorator. Tensors that the function closes over are read at each
     call; those it changes in place, and the ``grad`` of leaves, are written back.
+
+    With `disable` it is the function itself. PyTorch's other arguments have no effect: there is one
+    backend, the graph is always whole, and kernels serve every extent.
+
+    Raises:
+        RuntimeError: both `mode` and `options` are given.
 
     >>> import numbagrad as ng
     >>> @ng.compile
@@ -418,6 +433,8 @@ def compile(fn: Callable[..., Any] | None = None) -> Any:
     >>> f(ng.ones(3))
     tensor(9.)
     """
+    if mode is not None and options is not None:
+        raise RuntimeError("Either mode or options can be specified, but both can't be specified")
     if fn is None:
-        return compile
-    return Compiled(fn)
+        return lambda fn: compile(fn, disable=disable)
+    return fn if disable else Compiled(fn)

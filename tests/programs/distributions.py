@@ -118,6 +118,7 @@ def distributions_expanded_and_printed(lib):
 @program
 def distributions_refuse(lib):
     d, t = lib.distributions, lib.tensor
+    d.Distribution.set_default_validate_args(True)  # PyTorch's compiler turns it off
     normal = d.Normal(lib.zeros(2), 1.0)
     calls = [
         lambda: d.Normal(0.0, -1.0), lambda: d.Normal(t([0.0, float("nan")]), 1.0),

@@ -142,3 +142,16 @@ def autocast_as_context_and_decorator(lib):
         inside, lib.is_autocast_enabled("cpu"), lib.is_autocast_enabled(),
         outcome(lambda: str(lib.autocast(3))), outcome(lambda: str(lib.autocast("foo"))),
     ]  # fmt: skip
+
+
+@program
+def arguments_of_compile(lib):
+    def double(x):
+        return x * 2
+
+    x = lib.ones(2)
+    compiled = lib.compile(double, backend="eager", fullgraph=True, dynamic=False)
+    decorated = lib.compile(backend="eager")(double)
+    off = lib.compile(double, disable=True)
+    both = outcome(lambda: str(lib.compile(double, mode="default", options={})))
+    return compiled(x), decorated(x), off(x), both
