@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from itertools import combinations
+from types import GeneratorType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -192,6 +193,12 @@ def trace_call(
         given = [stand_of[id(x)] if isinstance(x, Tensor) else x for x in leaves]
         args, kwargs = unflatten(structure, given)
         result = fn(*args, **kwargs)
+        if isinstance(result, GeneratorType):
+            raise TypeError(
+                f"a compiled function returned a generator ({result.__qualname__}, "
+                f"{result.gi_code.co_filename}:{result.gi_code.co_firstlineno}), whose body would "
+                "run after the trace has ended: return a list of what it yields"
+            )
         rebound = call.take_back()
         if rebound:
             result = result, [t for _, _, t in rebound]

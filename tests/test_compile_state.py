@@ -201,6 +201,15 @@ def test_gradients_do_not_pass_what_closed_over_tensors_were_made_of(wrap):
     assert h.tolist() == [20, 20]
 
 
+def test_generators_are_refused():
+    @ng.compile
+    def fn(x):
+        yield x * 2
+
+    with pytest.raises(TypeError, match=r"test_compile_state.py:\d+.*return a list"):
+        fn(ng.ones(2))
+
+
 # -- tensors that objects hold ------------------------------------------------------------------
 
 
