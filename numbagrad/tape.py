@@ -185,8 +185,11 @@ class AccumulateGrad(Node):
     runs_anyway = True  # for the hooks of the leaf
 
     def __init__(self, variable: Tensor) -> None:
-        super().__init__(())
-        self.order -= 1 << 62  # before everything else, to free gradients early
+        self.edges = ()
+        self.order = -next_sequence() - (1 << 62)  # before all others, to free gradients early
+        self.hooks = None
+        self.stack = None
+        self.n_outputs = 1
         self.variable = variable
 
 
@@ -364,7 +367,7 @@ def _recorded(node: Node, args: tuple[Any, ...], outs: Any) -> None:
 
 def accumulator(t: Tensor) -> AccumulateGrad:
     """The leaf's node; one and the same as long as a graph refers to it."""
-    e = extras(t)
+    e = t._extras or extras(t)
     ref = e.accumulator
     node = None if ref is None else ref()
     if node is None:
