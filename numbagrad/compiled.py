@@ -91,6 +91,9 @@ _SPENT.n_outputs = 1
 class Compiled:
     """A compiled function; call it like the function itself."""
 
+    _stands_for_fn = True  # what `nn.Module` knows a compiled module by
+    _user_functions = ("fn",)  # what other compiled functions follow
+
     def __init__(self, fn: Callable[..., Any], *, effects: bool = True) -> None:
         if not callable(fn):
             raise TypeError(f"compile takes a function or module, got {type(fn).__name__}")

@@ -154,7 +154,10 @@ class Surroundings:
             else:
                 return
         if str(fn.__globals__.get("__name__")).startswith(_OURS):
-            return  # nothing there depends on what a user does
+            self._held(fn)
+            for x in objects:  # the class behind `MyFunction.apply`
+                self._rules(x, getattr(x, "__name__", type(x).__name__))
+            return
         home = fn.__module__ or ""
         self._home = self._home or home.partition(".")[0]
         if home.partition(".")[0] not in (self._home, "__main__"):
@@ -165,6 +168,27 @@ class Surroundings:
             self._functions.append(fn)
         for x in objects:
             self._attributes(x, names, type(x).__name__)
+
+    def _held(self, fn: types.FunctionType) -> None:
+        """Functions of the user in a closure of ours, which itself depends on nothing else."""
+        if fn in self._seen:
+            return
+        self._seen.add(fn)
+        for cell in fn.__closure__ or ():
+            held = _Cell(cell).get(None)
+            for f in held if isinstance(held, tuple) else (held,):
+                if isinstance(f, types.FunctionType):
+                    self._enter(f)
+
+    def _rules(self, x: Any, name: str) -> None:
+        """Functions that the library calls: no code of the user's spells their names."""
+        for key in getattr(x if isinstance(x, type) else type(x), "_user_functions", ()):
+            rule = getattr(x, key, None)
+            if (id(x), key) not in self._seen and isinstance(
+                rule, types.FunctionType | types.MethodType
+            ):
+                self._seen.add((id(x), key))
+                self._see(_Attribute(x), key, f"{name}.{key}", frozenset())
 
     def _scan(self, fn: types.FunctionType) -> None:
         names = _names(fn.__code__)
@@ -222,6 +246,7 @@ class Surroundings:
         if isinstance(x, types.ModuleType | Tensor) or (id(x), names) in self._seen:
             return
         self._seen.add((id(x), names))
+        self._rules(x, name)
         if isinstance(x, type):
             if x.__module__.partition(".")[0] in (self._home, "__main__"):
                 self._of_class(x, x, names, name)

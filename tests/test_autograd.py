@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
 import numbagrad as ng
@@ -140,3 +141,23 @@ def test_recording_in_one_thread_backward_in_another():
         loss = pool.submit(lambda: (x.sin() * 2).sum()).result()
     loss.backward()
     assert x.grad.tolist() == pytest.approx((2 * ng.ones(3).cos()).tolist())
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x, y: x + y,
+        lambda x, y: x - y,
+        lambda x, y: ng.stack([x, y]).sum(0),
+        lambda x, y: x.view(2, 3).reshape(6) + y,
+        lambda x, y: (x + y) * ng.ones(6),
+        lambda x, y: x.exp() + y.exp(),
+    ],
+)
+def test_no_leaf_keeps_an_array_that_others_hold(f):
+    x, y = (ng.rand(6, requires_grad=True) for _ in range(2))
+    out, given = f(x, y), ng.rand(6)
+    out.backward(given)
+    arrays = [t.detach().numpy() for t in (x.grad, y.grad, given, x, y, out)]
+    for i, a in enumerate(arrays):
+        assert not any(np.shares_memory(a, b) for b in arrays[:i])

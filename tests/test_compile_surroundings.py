@@ -460,3 +460,66 @@ def test_slices_are_arguments():
     x = ng.arange(5.0)
     assert compiled(x, slice(1, 3)).tolist() == [1, 2]
     assert compiled(x, slice(2, 5)).tolist() == [2, 3, 4]
+
+
+def _custom_vjp(box):
+    @ng.func.custom_vjp
+    def f(x):
+        return x * x
+
+    f.defvjp(lambda x: (x * x, x), lambda x, g: (g * x * box["factor"],))
+    return f
+
+
+def _custom_jvp(box):
+    @ng.func.custom_jvp
+    def f(x):
+        return x * x
+
+    f.defjvp(lambda primals, tangents: (primals[0] ** 2, tangents[0] * box["factor"]))
+    return f
+
+
+def _custom_jvps(box):
+    @ng.func.custom_jvp
+    def f(x):
+        return x * x
+
+    f.defjvps(lambda t, out, x: t * x * box["factor"])
+    return f
+
+
+def _function(box):
+    class Scaled(ng.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * box["factor"]
+
+    return Scaled.apply
+
+
+@pytest.mark.parametrize("make", [_custom_vjp, _custom_jvp, _custom_jvps, _function])
+def test_what_custom_rules_close_over_is_followed(make):
+    box = {"factor": 2.0}
+    rule = make(box)
+    gradient = ng.func.grad(lambda x: rule(x).sum())
+    compiled = ng.compile(gradient)
+    x = ng.tensor([3.0])
+    seen = []
+    for factor in (2.0, 5.0):
+        box["factor"] = factor
+        seen.append(compiled(x).item())
+        assert seen[-1] == gradient(x).item()
+    assert seen[0] != seen[1]
+
+
+def test_a_rule_given_anew_is_followed():
+    f = _custom_vjp({"factor": 2.0})
+    compiled = ng.compile(ng.func.grad(lambda x: f(x).sum()))
+    assert compiled(ng.tensor([3.0])).item() == 6.0
+    f.defvjp(lambda x: (x * x, x), lambda x, g: (g * 7,))
+    assert compiled(ng.tensor([3.0])).item() == 7.0

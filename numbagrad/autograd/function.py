@@ -61,6 +61,8 @@ class Function(metaclass=_FunctionMeta):
     tensor([12.])
     """
 
+    #: What `compile` follows to what the user's rules close over.
+    _user_functions = ("forward", "setup_context", "backward", "vjp", "jvp", "vmap")
     _node_class: type[FunctionNode]
     _signature: Any
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
 from .. import dtypes
-from ..compiled import Compiled
 from ..modes import no_grad, thread
 from ..tape import RemovableHandle
 from ..tensor import Tensor
@@ -52,8 +51,9 @@ def _undefined(self: Module, *input: Any) -> Any:
 
 
 def _compiled_module(value: Any) -> Module | None:
-    """The module that a compiled one stands for."""
-    return value.fn if isinstance(value, Compiled) and isinstance(value.fn, Module) else None
+    """The module that a compiled one stands for (its class is not imported: nor the compiler)."""
+    fn = value.fn if getattr(type(value), "_stands_for_fn", False) else None
+    return fn if isinstance(fn, Module) else None
 
 
 class Module:

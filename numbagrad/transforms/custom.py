@@ -19,6 +19,9 @@ from .vjp import Taped, recording
 class _Custom:
     """What both kinds have in common: calling the function and naming its arguments."""
 
+    #: What `compile` follows to what the user's rules close over.
+    _user_functions = ("fun", "_fwd", "_bwd", "_jvp")
+
     def __init__(self, fun: Callable[..., Any], nondiff_argnums: int | Sequence[int] = ()) -> None:
         if not callable(fun):
             raise TypeError(f"{type(self).__name__} takes a function, got {type(fun).__name__}")
