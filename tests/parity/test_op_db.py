@@ -36,12 +36,12 @@ MAX_SAMPLES = 40
 
 #: Their values are random or not initialised: tested elsewhere, by their distribution.
 RANDOM = {
-    "bernoulli", "cauchy", "empty", "empty_like", "exponential", "geometric", "log_normal",
-    "multinomial", "new_empty", "normal", "rand", "rand_like", "randint", "randint_like", "randn",
-    "randn_like", "randperm", "uniform", "nn.functional.alpha_dropout", "nn.functional.dropout",
-    "nn.functional.dropout2d", "nn.functional.dropout3d", "nn.functional.feature_alpha_dropout",
-    "nn.functional.rrelu", "nn.functional.fractional_max_pool2d",
-    "nn.functional.fractional_max_pool3d",
+    "bernoulli", "cauchy", "empty", "empty_like", "empty_strided", "exponential", "geometric",
+    "log_normal", "multinomial", "new_empty", "normal", "rand", "rand_like", "randint",
+    "randint_like", "randn", "randn_like", "randperm", "uniform", "nn.functional.alpha_dropout",
+    "nn.functional.dropout", "nn.functional.dropout2d", "nn.functional.dropout3d",
+    "nn.functional.feature_alpha_dropout", "nn.functional.rrelu",
+    "nn.functional.fractional_max_pool2d", "nn.functional.fractional_max_pool3d",
 }  # fmt: skip
 
 #: The order of equal elements is not specified: only the values are compared where there are ties.
