@@ -14,7 +14,6 @@ from .modes import thread
 from .ops.elementwise import to_dtype, where
 from .ops.view import alias, clone, view_scatter
 from .runtime.storage import resized
-from .stack import innermost
 from .tape import OpNode, next_sequence, record, refresh, retain_anew, stale_view_error
 from .tensor import INFERENCE, Tensor, count_change, version_counter, wrap
 
@@ -353,9 +352,8 @@ def modify(
             fn(*changed, *read, *options)
             return
     thread.modes.quietly(fn, *arrays, *options)
-    place = innermost(0)
     for t in changed:
-        count_change(t, fn.__module__, place)
+        count_change(t, fn.__module__)
 
 
 def check_out(out: Any, name: str) -> None:

@@ -185,11 +185,8 @@ class AccumulateGrad(Node):
     runs_anyway = True  # for the hooks of the leaf
 
     def __init__(self, variable: Tensor) -> None:
-        self.edges = ()
-        self.order = -next_sequence() - (1 << 62)  # before all others, to free gradients early
-        self.hooks = None
-        self.stack = None
-        self.n_outputs = 1
+        super().__init__(())
+        self.order -= 1 << 62  # before everything else, to free gradients early
         self.variable = variable
 
 
@@ -367,7 +364,7 @@ def _recorded(node: Node, args: tuple[Any, ...], outs: Any) -> None:
 
 def accumulator(t: Tensor) -> AccumulateGrad:
     """The leaf's node; one and the same as long as a graph refers to it."""
-    e = t._extras or extras(t)
+    e = extras(t)
     ref = e.accumulator
     node = None if ref is None else ref()
     if node is None:

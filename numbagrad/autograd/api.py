@@ -30,8 +30,6 @@ def _tuple(x: Any) -> tuple[Any, ...]:
 
 def _root_gradients(outputs: tuple[Root, ...], grads: Sequence[Any]) -> list[Tensor]:
     """The cotangents to start from: those given, checked, or 1 for scalars."""
-    if len(outputs) == 1 and len(grads) == 1 and grads[0] is None and thread.modes.trace is None:
-        return [_implicit_gradient(0, outputs[0])]
     for g in grads:
         if g is not None and not isinstance(g, Tensor):
             raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
@@ -64,7 +62,7 @@ def _implicit_gradient(i: int, t: Root) -> Tensor:
             "not known, so pass a gradient"
         )
     shape, dtype = meta
-    if shape and math.prod(shape) != 1:
+    if math.prod(shape) != 1:
         raise RuntimeError(
             "grad can be implicitly created only for scalar outputs: output "
             f"{i} has shape {tuple(shape)}; reduce it, for instance with .sum(), or pass "
@@ -77,7 +75,7 @@ def _implicit_gradient(i: int, t: Root) -> Tensor:
         )
     if isinstance(t, Tensor) and t._data.__class__ is not np.ndarray:
         return fill(t.detach(), 1)
-    return wrap(np.ones(shape, dtype) if shape else np.array(1, dtype))  # in a fifth of the time
+    return wrap(np.ones(shape, dtype))
 
 
 def _checked_gradient(i: int, t: Root, g: Tensor) -> Tensor:

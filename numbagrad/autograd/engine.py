@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import sys
 import threading
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from ..inplace import check_mutable, update
 from ..modes import Modes, thread
 from ..ops.elementwise import add, to_dtype
 from ..ops.reduction import sum_to
-from ..tape import AccumulateGrad, Edge, Hooks, Meta, Node, OpNode, next_sequence
+from ..tape import AccumulateGrad, Edge, Hooks, Node, OpNode, next_sequence
 from ..tensor import INFERENCE, Tensor, count_change, wrap
 
 _ndarray = np.ndarray
@@ -70,14 +70,13 @@ def run_backward(
     fresh: set[Node] = set()  # whose pending gradient was made here: no one else holds the tensor
     for (node, nr), g in zip(roots, grads, strict=True):
         _put(pending, node, nr, g)
-    ready = [(n.order, n) for n in pending if not dependencies[n]]
+    ready = [(n.order, n) for n in dict.fromkeys(n for n, _ in roots) if not dependencies[n]]
     heapq.heapify(ready)
 
     quietly = modes.quietly
     grad_mode, outer = modes.grad, modes.backward
     modes.grad = create_graph
     modes.backward = Pass(dependencies if needed is None else needed, inputs is None)
-    directly = plain and not create_graph and needed is None  # plain arrays go into leaves at once
     try:
         node: Node | None = None
         while node is not None or ready:
@@ -85,18 +84,17 @@ def run_backward(
                 node = heapq.heappop(ready)[1]
             edges = node.edges
             buffer: Any = pending.pop(node, None)
-            if ends and node in ends:
+            if node in ends:
                 buffer = _wrapped(buffer or [None] * node.n_outputs)
                 for nr in captures[node]:
                     captures[node][nr] = buffer[nr]
                 node = None
                 continue
-            metas = None
             private = False
             if buffer is None and (node.runs_anyway or node.hooks is not None):
                 buffer = [None] * node.n_outputs
             if buffer is None:
-                outputs: Any = [None] * len(edges)
+                outputs = (None,) * len(edges)
             elif (
                 plain
                 and node.hooks is None
@@ -108,7 +106,7 @@ def run_backward(
                 mask = node.mask if needed is None else _mask_to(node, needed) & node.mask
                 outputs = None
                 if not mask:
-                    outputs = [None] * len(edges)
+                    outputs = (None,) * len(edges)
                 elif not create_graph and op.array_rules:
                     g = buffer[0]
                     data = g if g.__class__ is _ndarray else g._data
@@ -117,39 +115,25 @@ def run_backward(
                     else:
                         outputs = op.array_backward(node, data, mask, quietly)
                 if outputs is None:
-                    outputs = list(op.backward(node, _wrapped(buffer), mask))
-                metas = node.metas
+                    outputs = op.backward(node, _wrapped(buffer), mask)
+                if node.metas is not None:
+                    outputs = _fit(node, outputs)
                 if not keep_graph and node.saved:
                     node.saved = None
                 private = True
             else:
                 buffer = _wrapped(buffer)
                 outputs = g = data = None  # they may hold the gradient that a leaf could keep
-                outputs = list(
-                    run_node(node, buffer, captures, needed, keep_graph, accumulate, node in fresh)
+                outputs = run_node(
+                    node, buffer, captures, needed, keep_graph, accumulate, node in fresh
                 )
                 private = node.private_grads and node.hooks is None
-            buffer = data = None
             node = None
-            for i, edge in enumerate(edges):
+            for edge, g in zip(edges, outputs):
                 if edge is None:
                     continue
-                g = outputs[i]
-                outputs[i] = None
                 target = edge[0]
-                left = dependencies[target] - 1
                 if g is not None:
-                    if metas is not None:
-                        meta = metas[i]
-                        data = g if g.__class__ is _ndarray else g._data
-                        if meta and (data.shape != meta[0] or data.dtype is not meta[1]):
-                            g = _fitted(g, meta)
-                        data = None
-                    if directly and not left and _takes_array(target, g):
-                        if target in pending:
-                            g = _sum(pending.pop(target)[0], g, modes)
-                        _accumulate_array(target.variable, g)  # type: ignore[attr-defined]
-                        continue
                     if target.n_outputs != 1:
                         _put(pending, target, edge[1], g)
                     elif target in pending:
@@ -161,6 +145,7 @@ def run_backward(
                         pending[target] = [g]
                         if private and target.__class__ is AccumulateGrad:
                             fresh.add(target)
+                left = dependencies[target] - 1
                 if left:
                     dependencies[target] = left
                 elif node is None and not ready:
@@ -181,7 +166,7 @@ def _count_dependencies(roots: Any, ends: frozenset[Node]) -> dict[Node, int]:
     counts = dict.fromkeys(stack, 0)
     while stack:
         node = stack.pop()
-        for edge in () if ends and node in ends else node.edges:
+        for edge in () if node in ends else node.edges:
             if edge is not None:
                 target = edge[0]
                 seen = counts.get(target)
@@ -292,7 +277,7 @@ def _run_node(
     else:
         outputs = (None,) * len(node.edges)
     if isinstance(node, OpNode) and node.metas is not None:
-        outputs = _fit(outputs, node.metas)
+        outputs = _fit(node, outputs)
     if not keep_graph:
         node.release()
     if node.hooks is not None and node.hooks.post:
@@ -311,17 +296,29 @@ def _mask_to(node: Node, needed: set[Node]) -> int:
     return mask
 
 
-def _fitted(g: Any, meta: Meta) -> Tensor:
-    """`g` as a gradient of an input: what the op broadcast summed out, the dtype cast back."""
-    shape, dtype = meta
-    g = wrap(g) if g.__class__ is _ndarray else g
-    if g._data.shape != shape:
-        g = sum_to(g, shape)
-    return g if g._data.dtype is dtype else to_dtype(g, dtype)
-
-
-def _fit(grads: Sequence[Tensor | None], metas: Sequence[Meta | None]) -> list[Tensor | None]:
-    return [None if g is None else g if m is None else _fitted(g, m) for g, m in zip(grads, metas)]
+def _fit(node: OpNode, grads: Sequence[Any]) -> Sequence[Any]:
+    """Sum out what the op broadcast and cast to the input's dtype: rules leave this to us."""
+    fitted = None
+    metas = node.metas or ()
+    for i, g in enumerate(grads):
+        if g is None:
+            continue
+        meta = metas[i]
+        if meta is None:
+            continue
+        data = g if g.__class__ is _ndarray else g._data
+        if data.shape == meta[0] and data.dtype is meta[1]:
+            continue
+        if data is g:
+            g = wrap(g)
+        if data.shape != meta[0]:
+            g = sum_to(g, meta[0])
+        if g._data.dtype is not meta[1]:
+            g = to_dtype(g, meta[1])
+        if fitted is None:
+            fitted = list(grads)
+        fitted[i] = g
+    return grads if fitted is None else fitted
 
 
 def _run_tensor_hooks(by_output: dict[int, dict[int, Any]], buffer: list[Tensor | None]) -> None:
@@ -381,29 +378,6 @@ def _replacements(replaced: Any, count: int, what: str) -> list[Tensor | None]:
     return found
 
 
-def _takes_array(node: Node, g: Any) -> bool:
-    """Whether `node` is a leaf's, and nobody wants to see the array `g` before it is added."""
-    if node.__class__ is not AccumulateGrad or g.__class__ is not _ndarray:
-        return False
-    leaf = node.variable  # type: ignore[attr-defined]
-    return node.hooks is None and not leaf._extras.hooks and leaf._requires_grad
-
-
-def _accumulate_array(leaf: Tensor, data: Any) -> None:
-    """`accumulate_grad` for an array, in a pass that keeps no graph and that nobody watches."""
-    with _accumulating:
-        if leaf._grad is None:
-            alone = sys.getrefcount(data) == _ALONE
-            leaf._grad = wrap(data if alone and _is_whole(data) else np.array(data, order="C"))
-            added = True
-        else:
-            added = False
-    if not added:
-        accumulate_grad(leaf, wrap(data))
-    elif leaf._extras is not None and leaf._extras.post_accumulate_hooks:
-        _run_post_accumulate_hooks(leaf, leaf._extras.post_accumulate_hooks)
-
-
 def accumulate_grad(leaf: Tensor, g: Tensor, fresh: bool = False) -> None:
     """Add `g` to ``leaf.grad``; when no graph is kept, in place as PyTorch does.
 
@@ -428,22 +402,14 @@ def accumulate_grad(leaf: Tensor, g: Tensor, fresh: bool = False) -> None:
                 count_change(previous, "backward")
         else:
             leaf._grad = add(previous, g)
-    if leaf._extras is not None and leaf._extras.post_accumulate_hooks:
-        _run_post_accumulate_hooks(leaf, leaf._extras.post_accumulate_hooks)
-
-
-def _run_post_accumulate_hooks(leaf: Tensor, hooks: dict[int, Callable[..., Any]]) -> None:
-    for fn in list(hooks.values()):
-        if fn(leaf) is not None:
-            raise RuntimeError(
-                "Tensor post accumulate grad hooks should return None; change the grad of the "
-                "tensor that they are given"
-            )
-
-
-def _is_whole(data: Any) -> bool:
-    """Whether an array is contiguous and no part of another one."""
-    return data.flags.c_contiguous and not isinstance(data.base, _ndarray)
+    e = leaf._extras
+    if e is not None and e.post_accumulate_hooks:
+        for fn in list(e.post_accumulate_hooks.values()):
+            if fn(leaf) is not None:
+                raise RuntimeError(
+                    "Tensor post accumulate grad hooks should return None; change the grad of the "
+                    "tensor that they are given"
+                )
 
 
 def _references(t: Tensor) -> int:
@@ -454,24 +420,12 @@ def _references(t: Tensor) -> int:
 _EXCLUSIVE = _references(wrap(np.empty(1)))
 
 
-def _alone() -> int:
-    def callee(leaf: Any, data: Any) -> int:
-        return sys.getrefcount(data)
-
-    g = np.empty(1)
-    return callee(None, g)
-
-
-# What `getrefcount` says in `_accumulate_array` of an array that one variable of the caller holds.
-_ALONE = _alone()
-
-
 def _kept_or_cloned(g: Tensor, fresh: bool) -> Tensor:
     """A gradient that no one else can see: `g` itself if it is fresh and its array not shared."""
     data = g._data
     if data.__class__ is not np.ndarray:
         return wrap(data.interpreter.constant(g)._data)
-    whole = _is_whole(data)
+    whole = not isinstance(data.base, np.ndarray) and data.flags.c_contiguous
     del data
     if fresh and whole and _references(g) == _EXCLUSIVE:
         return g

@@ -1,9 +1,9 @@
-"""Gradient rules as functions of plain arrays: of elementwise ops one kernel, traced."""
+"""Pointwise graphs as functions of arrays: the derived backward kernels of elementwise ops."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,7 @@ def numpy_source(graph: Graph, d: np.dtype[Any]) -> tuple[str, dict[str, Any]]:
         scope[name] = e.op.reference or functools.partial(e.op.evaluate, **e.params)
         names[e.outputs[0]] = f"v{i}"
         lines.append(f"    v{i} = {name}({', '.join(map(show, e.inputs))})")
-    lines.append(f"    return [{', '.join(map(show, graph.outputs))}]")
+    lines.append(f"    return ({''.join(show(a) + ', ' for a in graph.outputs)})")
     return "\n".join(lines) + "\n", scope
 
 
@@ -68,38 +68,3 @@ def vjp_kernel(op: Any, saved_for: int, mask: int, arrays: Sequence[Any]) -> Hot
     hot = Hot(scope["kernel"], lambda dtypes: vjp_graph(op, saved_for, mask, dtypes))
     hot.identity = all(v is graph.inputs[0] for v in graph.outputs)
     return hot
-
-
-def vjp_function(op: Any, saved_for: int, mask: int) -> Callable[..., list[Any]]:
-    """``function(node, g, saved)``: the rules of `op` for the inputs in `mask`, called in turn.
-
-    Which argument stands where is settled here once, and not at each call.
-    """
-    places = {
-        (op.outputs if is_output else op.inputs)[i]: f"saved[{k}]"
-        for k, (is_output, i) in enumerate(op.residuals(saved_for))
-    }
-    scope: dict[str, Any] = {"fact": op.fact}
-
-    def show(name: str) -> str:
-        if name == "g" or name in places:
-            return places.get(name, name)
-        if name == "needs":
-            return f"tuple([{mask} >> i & 1 == 1 for i in range(len(node.edges))])"
-        base, _, fact = name.rpartition("_")
-        if name == "shapes" or (base in op.inputs and fact in ("shape", "dtype")):
-            return f"fact(node, {name!r}, g)"
-        return f"node.params[{name!r}]"
-
-    def call(i: int, rule: Any) -> str:
-        scope[f"rule{i}"] = rule
-        return f"rule{i}({', '.join(map(show, op._wants[i]))})"
-
-    if callable(op.rules):
-        result = f"list({call(0, op.rules)})"
-    else:
-        chosen = [rule if mask >> i & 1 else None for i, rule in enumerate(op.rules)]
-        result = f"[{', '.join('None' if r is None else call(i, r) for i, r in enumerate(chosen))}]"
-    source = f"def backward(node, g, saved):\n    return {result}\n"
-    exec(compile(source, f"<backward of {op.name}>", "exec"), scope)
-    return scope["backward"]

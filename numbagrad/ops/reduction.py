@@ -26,13 +26,13 @@ Dims = tuple[int, ...]
 
 def kept_shape(shape: Shape, dim: Dims) -> Shape:
     """The shape with the reduced dimensions kept at extent 1."""
-    return tuple([1 if i in dim else s for i, s in enumerate(shape)])
+    return tuple(1 if i in dim else s for i, s in enumerate(shape))
 
 
 def reduced_shape(shape: Shape, dim: Dims, keepdim: bool) -> Shape:
     if keepdim:
         return kept_shape(shape, dim)
-    return tuple([s for i, s in enumerate(shape) if i not in dim])
+    return tuple(s for i, s in enumerate(shape) if i not in dim)
 
 
 def restore(g: Any, shape: Shape, dim: Dims) -> Any:
@@ -49,11 +49,11 @@ def _to(dtype: np.dtype[Any]) -> Callable[..., Any]:
 
 
 def _sum(x: Any, *, dim: Dims, keepdim: bool) -> Any:
-    d = x.dtype
-    if d == dtypes.F16:  # accumulate in float32, as PyTorch does
-        return np.asarray(np.add.reduce(x, dim, np.float32, keepdims=keepdim)).astype(d)
-    r: Any = np.add.reduce(x, dim, d, keepdims=keepdim)
-    return r if r.__class__ is np.ndarray else np.asarray(r)
+    if x.dtype == np.float16:  # accumulate in float32, as PyTorch does
+        return np.asarray(np.add.reduce(x, axis=dim, dtype=np.float32, keepdims=keepdim)).astype(
+            x.dtype
+        )
+    return np.asarray(np.add.reduce(x, axis=dim, dtype=x.dtype, keepdims=keepdim))
 
 
 def reductions(make: Any) -> list[Any]:

@@ -18,7 +18,7 @@ import numpy as np
 from ..dispatch import bind
 from ..eager import LARGE, PROMOTE, DtypeRule, Hot, broadcast_shapes, constant, pointwise
 from ..ir.graph import Graph
-from ..ir.pointwise import vjp_function, vjp_kernel
+from ..ir.pointwise import vjp_kernel
 from ..ir.trace import trace
 from ..modes import thread
 from ..tape import NOTHING, OpNode
@@ -26,7 +26,6 @@ from ..tensor import Tensor, wrap
 
 _ndarray = np.ndarray
 _asarray = np.asarray
-_NUMBERS = frozenset((float, int, complex))
 Rule = Callable[..., Any]
 Aval = tuple[tuple[int, ...], np.dtype[Any]]
 REGISTRY: dict[str, Op] = {}
@@ -118,7 +117,6 @@ class Op:
     differentiable_mask: int | None = field(init=False)
     _wants: tuple[tuple[str, ...], ...] = field(init=False)
     _residuals: dict[int, tuple[tuple[bool, int], ...]] = field(init=False, default_factory=dict)
-    _array_vjps: dict[Any, Callable[..., list[Any]]] = field(init=False, default_factory=dict)
     _pointwise_vjps: dict[Any, dict[Any, Hot]] = field(
         init=False, default_factory=lambda: defaultdict(dict)
     )
@@ -178,7 +176,7 @@ class Op:
     ) -> tuple[Tensor | None, ...]:
         """Apply the gradient rules of a recorded call for the inputs in `mask`."""
         modes = thread.modes
-        if self.array_rules and not modes.grad and (self.expr is not None or modes.trace is None):
+        if self.array_rules and not modes.grad:
             g0 = grads[0]
             assert g0 is not None
             fast = self.array_backward(node, g0._data, mask, modes.quietly)
@@ -199,24 +197,18 @@ class Op:
         return tuple(self._apply_rules(node, mask, named))
 
     def array_backward(self, node: OpNode, data: Any, mask: int, quietly: Any) -> Any:
-        """The rules applied to plain arrays, as a list, or None if something is not plain."""
+        """The rules applied to plain arrays, or None if something is not plain."""
         if self.expr is not None:
             return self.pointwise_backward(node, data, mask, quietly)
-        if data.__class__ is not _ndarray:
+        if data.__class__ is not _ndarray or thread.modes.trace is not None:
             return None
-        saved = node.saved_data()
-        for value in saved:
-            if value.__class__ is not _ndarray and value.__class__ not in _NUMBERS:
+        named: dict[str, Any] = {"g": data, **node.params}
+        for (is_output, i), value in zip(self.residuals(node.mask), node.saved_data()):
+            if value.__class__ is not _ndarray and value.__class__ not in (float, int, complex):
                 return None
-        which = mask if mask == node.mask else (node.mask, mask)
-        rules = self._array_vjps.get(which)
-        if rules is None:
-            rules = self._array_vjps[which] = vjp_function(self, node.mask, mask)
-        results = quietly(rules, node, data, saved)
-        for i, r in enumerate(results):
-            if r.__class__ is not _ndarray and r is not None:
-                results[i] = _asarray(r)
-        return results
+            named[(self.outputs if is_output else self.inputs)[i]] = value
+        results = quietly(self._apply_rules, node, mask, named)
+        return [r if r is None or r.__class__ is _ndarray else _asarray(r) for r in results]
 
     def _apply_rules(self, node: OpNode, mask: int, named: dict[str, Any]) -> Any:
         if callable(self.rules):
@@ -228,16 +220,19 @@ class Op:
                 result.append(None)
             else:
                 wants = self._wants[i]
-                result.append(rule(*[self._argument(node, n, named) for n in wants]))
+                result.append(
+                    rule(
+                        *[named[n] if n in named else self._argument(node, n, named) for n in wants]
+                    )
+                )
         return result
 
     def _argument(self, node: OpNode, name: str, named: dict[str, Any]) -> Any:
-        return named[name] if name in named else self.fact(node, name, named["g"])
-
-    def fact(self, node: OpNode, name: str, g: Any) -> Any:
-        """What a rule means by ``<input>_shape``, ``<input>_dtype`` or ``shapes``."""
+        if name in named:
+            return named[name]
         metas = node.metas
         if metas is None:  # all inputs are like the output, and so like its cotangent
+            g = named["g"]
             g = g if g.__class__ is _ndarray else g._data
             metas = [(g.shape, g.dtype)] * len(node.edges)
         if name == "shapes":
@@ -269,7 +264,7 @@ class Op:
             kernel = vjp_kernel(self, node.mask, mask, arrays)
             self._pointwise_vjps[d][which] = kernel
         if kernel.identity:
-            results: Any = [data] * mask.bit_count()
+            results: Any = (data,) * mask.bit_count()
         else:
             results = quietly(kernel.reference if data.size < LARGE else kernel, *arrays)
         if not data.shape:  # NumPy gives scalars for 0-d arrays

@@ -68,9 +68,10 @@ permute = primitive(
 
 def _expand(x: Any, *, shape: Shape) -> Any:
     offset = len(shape) - x.ndim
-    strides = [0] * offset
-    for have, extent, stride in zip(x.shape, shape[offset:], x.strides):
-        strides.append(0 if have == 1 != extent else stride)
+    strides = tuple(
+        0 if i < offset or (x.shape[i - offset] == 1 and extent != 1) else x.strides[i - offset]
+        for i, extent in enumerate(shape)
+    )
     if x.flags.c_contiguous:
         return np.ndarray(shape, x.dtype, x, 0, strides)  # a tenth of the time of as_strided
     return as_strided(x, shape, strides)

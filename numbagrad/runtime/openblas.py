@@ -66,11 +66,8 @@ _ROW_MAJOR, _AS_IS, _TRANSPOSED = 101, 111, 112
 
 def matmul(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """``numpy.matmul``, with products of middle size on one thread."""
-    d = x.dtype
-    if x.ndim < 2 or y.ndim < 2 or d is not y.dtype or d not in _NAMES:
+    if x.ndim < 2 or y.ndim < 2 or x.dtype is not y.dtype or x.dtype not in _NAMES:
         return np.matmul(x, y)
-    if x.ndim == 2 == y.ndim and x.size * y.shape[1] < _THREADED:
-        return x.dot(y)  # the same call of BLAS, without what a ufunc does around it
     if x.shape[-1] == 1 == y.shape[-2] and (x.ndim > 2 or y.ndim > 2):
         # Outer products: a call of BLAS for each takes four times as long, a multiplication twice.
         shape = np.broadcast_shapes((*x.shape[:-1], 1), (*y.shape[:-2], 1, y.shape[-1]))
