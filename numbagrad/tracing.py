@@ -192,14 +192,16 @@ def trace_call(
         stand_of = {id(t): s for t, s in zip(tensors, call.stands, strict=True)}
         given = [stand_of[id(x)] if isinstance(x, Tensor) else x for x in leaves]
         args, kwargs = unflatten(structure, given)
-        result = fn(*args, **kwargs)
+        try:
+            result = fn(*args, **kwargs)
+        finally:  # where it fails, too: no tracer stays in the user's objects
+            rebound = call.take_back()
         if isinstance(result, GeneratorType):
             raise TypeError(
                 f"a compiled function returned a generator ({result.__qualname__}, "
                 f"{result.gi_code.co_filename}:{result.gi_code.co_firstlineno}), whose body would "
                 "run after the trace has ended: return a list of what it yields"
             )
-        rebound = call.take_back()
         if rebound:
             result = result, [t for _, _, t in rebound]
         left, structure_left = flatten((args, kwargs))

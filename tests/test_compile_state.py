@@ -302,3 +302,20 @@ def test_a_module_that_holds_one_as_fn_is_an_ordinary_child():
     net = nn.Module()
     net.block = Residual(nn.Linear(2, 2))
     assert [name for name, _ in net.named_parameters()] == ["block.fn.weight", "block.fn.bias"]
+
+
+def test_a_trace_that_fails_leaves_no_state_changed():
+    class Counter:
+        total = None
+
+    counter = Counter()
+    counter.total = ng.zeros(2)
+
+    @ng.compile
+    def add(x):
+        counter.total = counter.total + x
+        raise ValueError("after the change")
+
+    with pytest.raises(ValueError, match="after the change"):
+        add(ng.ones(2))
+    assert counter.total.tolist() == [0.0, 0.0]
