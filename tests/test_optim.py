@@ -81,6 +81,25 @@ def test_state_dict_continues(cls, options):
     assert ng.equal(p, q)
 
 
+@pytest.mark.parametrize(("cls", "options"), ALL)
+def test_state_is_found_by_name(cls, options):
+    """Whoever saves a state may sort its entries."""
+    orders = [dict, lambda state: dict(sorted(state.items())), lambda s: dict(reversed(s.items()))]
+    results = []
+    for order in orders:
+        p = ng.tensor([1.0, -2.0], requires_grad=True)
+        optimizer = cls([p], **options)
+        for _ in range(3):
+            optimizer.zero_grad()
+            (p**2).sum().backward()
+            optimizer.step()
+            saved = optimizer.state_dict()
+            saved["state"] = {n: order(state) for n, state in saved["state"].items()}
+            optimizer.load_state_dict(saved)
+        results.append(p.tolist())
+    assert results[0] == results[1] == results[2]
+
+
 def test_adam_by_the_book():
     p = ng.tensor([1.0, 2.0], dtype=ng.float64, requires_grad=True)
     optimizer = optim.Adam([p], lr=0.1, betas=(0.8, 0.9), eps=1e-3)

@@ -4,32 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..creation import zeros, zeros_like
-from ..inplace import modify
-from .optimizer import (
-    Optimizer,
-    as_number,
-    checked_number,
-    learning_rate,
-    raise_to,
-    unsupported,
-    with_gradients,
-)
+from ..creation import zeros_like
+from .optimizer import as_number, checked_number, raise_to, unsupported
+from .per_parameter import PerParameter, Start, decayed, no_steps
 
 
-def _adam(p: Any, mean: Any, square: Any, count: Any, *rest: Any) -> None:
+class AdamLike(PerParameter):
+    """What Adam and its relatives have in common: the checks of their options."""
+
+    def __init__(self, params: Any, options: dict[str, Any]) -> None:
+        checked_number("learning rate", options["lr"])
+        checked_number("epsilon value", options["eps"])
+        for i, beta in enumerate(options["betas"]):
+            if not 0.0 <= beta < 1.0:
+                raise ValueError(f"Invalid beta parameter at index {i}: {beta}")
+        checked_number("weight_decay value", options["weight_decay"])
+        unsupported(type(self).__name__, differentiable=options["differentiable"])
+        super().__init__(params, options)
+
+
+def _adam(p: Any, steps: Any, mean: Any, square: Any, *rest: Any) -> None:
     largest, g, o = rest if len(rest) == 3 else (None, *rest)
     beta1, beta2 = o["betas"]
-    rate, decay = o["lr"], o["weight_decay"]
-    count += 1
-    n = as_number(count)
-    if o["maximize"]:
-        g = -g
-    if decay:
-        if o["decoupled_weight_decay"]:
-            p *= 1 - rate * decay
-        else:
-            g = g + p * decay
+    steps += 1
+    n = as_number(steps)
+    g = decayed(p, g, o)
     mean += (g - mean) * (1 - beta1)
     square *= beta2
     square += g * g * (1 - beta2)
@@ -40,10 +39,10 @@ def _adam(p: Any, mean: Any, square: Any, count: Any, *rest: Any) -> None:
         spread = largest**0.5
     spread /= (1 - beta2**n) ** 0.5
     spread += o["eps"]
-    p -= mean * (rate / (1 - beta1**n)) / spread
+    p -= mean * (o["lr"] / (1 - beta1**n)) / spread
 
 
-class Adam(Optimizer):
+class Adam(AdamLike):
     """Adam (Kingma and Ba, 2015).
 
     Args:
@@ -63,7 +62,7 @@ class Adam(Optimizer):
         ValueError: a negative rate, eps or decay, or a beta outside of [0, 1).
     """
 
-    _decoupled = False
+    _change = staticmethod(_adam)
 
     def __init__(
         self,
@@ -81,13 +80,6 @@ class Adam(Optimizer):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        checked_number("learning rate", lr)
-        checked_number("epsilon value", eps)
-        for i, beta in enumerate(betas):
-            if not 0.0 <= beta < 1.0:
-                raise ValueError(f"Invalid beta parameter at index {i}: {beta}")
-        checked_number("weight_decay value", weight_decay)
-        unsupported(type(self).__name__, differentiable=differentiable)
         options = {
             "lr": lr,
             "betas": betas,
@@ -103,20 +95,9 @@ class Adam(Optimizer):
         }
         super().__init__(params, options)
 
-    def _update(self, group: dict[str, Any]) -> None:
-        options = {**group, "lr": learning_rate(group)}
-        for p, g in with_gradients(group):
-            state = self.state[p]
-            if not state:
-                state["step"] = zeros(())
-                state["exp_avg"] = zeros_like(p)
-                state["exp_avg_sq"] = zeros_like(p)
-                if group["amsgrad"]:
-                    state["max_exp_avg_sq"] = zeros_like(p)
-            changed = (p, state["exp_avg"], state["exp_avg_sq"], state["step"])
-            if group["amsgrad"]:
-                changed += (state["max_exp_avg_sq"],)
-            modify(_adam, changed, (g,), options)
+    def _starts(self, group: dict[str, Any]) -> dict[str, Start]:
+        starts = {"step": no_steps, "exp_avg": zeros_like, "exp_avg_sq": zeros_like}
+        return {**starts, "max_exp_avg_sq": zeros_like} if group["amsgrad"] else starts
 
 
 class AdamW(Adam):

@@ -4,74 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..creation import ones, zeros, zeros_like
-from ..inplace import modify
+from ..creation import ones, zeros_like
 from ..ops.elementwise import where
 from ..tensor import Tensor
-from .optimizer import (
-    Optimizer,
-    as_number,
-    checked_number,
-    learning_rate,
-    raise_to,
-    unsupported,
-    with_gradients,
-)
+from .adam import AdamLike
+from .optimizer import as_number, checked_number, raise_to
+from .per_parameter import Start, decayed, no_steps
 
 
-class _Relative(Optimizer):
-    """What they have in common: two betas, and their own state and step."""
-
-    def __init__(self, params: Any, options: dict[str, Any]) -> None:
-        checked_number("learning rate", options["lr"])
-        checked_number("epsilon value", options["eps"])
-        for i, beta in enumerate(options["betas"]):
-            if not 0.0 <= beta < 1.0:
-                raise ValueError(f"Invalid beta parameter at index {i}: {beta}")
-        checked_number("weight_decay value", options["weight_decay"])
-        unsupported(type(self).__name__, differentiable=options["differentiable"])
-        super().__init__(params, options)
-
-    def _new_state(self, p: Tensor) -> dict[str, Tensor]:
-        """The state of a parameter, in the order in which the step takes it."""
-        raise NotImplementedError
-
-    def _step_of(self) -> Any:
-        """The function that changes a parameter and its state."""
-        raise NotImplementedError
-
-    def _update(self, group: dict[str, Any]) -> None:
-        options = {**group, "lr": learning_rate(group)}
-        for p, g in with_gradients(group):
-            state = self.state[p]
-            if not state:
-                state.update(self._new_state(p))
-            modify(self._step_of(), (p, *state.values()), (g,), options)
-
-
-def _decayed(p: Any, g: Any, o: dict[str, Any]) -> Any:
-    """The gradient after `maximize` and weight decay."""
-    if o["maximize"]:
-        g = -g
-    if o["weight_decay"]:
-        if o.get("decoupled_weight_decay"):
-            p *= 1 - o["lr"] * o["weight_decay"]
-        else:
-            g = g + p * o["weight_decay"]
-    return g
-
-
-def _adamax(p: Any, count: Any, mean: Any, largest: Any, g: Any, o: dict[str, Any]) -> None:
+def _adamax(p: Any, steps: Any, mean: Any, largest: Any, g: Any, o: dict[str, Any]) -> None:
     beta1, beta2 = o["betas"]
-    count += 1
-    g = _decayed(p, g, o)
+    steps += 1
+    g = decayed(p, g, o)
     mean += (g - mean) * (1 - beta1)
     largest *= beta2
     raise_to(largest, abs(g) + o["eps"])
-    p -= mean * (o["lr"] / (1 - beta1 ** as_number(count))) / largest
+    p -= mean * (o["lr"] / (1 - beta1 ** as_number(steps))) / largest
 
 
-class Adamax(_Relative):
+class Adamax(AdamLike):
     """Adam with the infinity norm in place of the second moment (Kingma and Ba, 2015).
 
     Args:
@@ -97,6 +48,8 @@ class Adamax(_Relative):
     tensor([0.5000], requires_grad=True)
     """
 
+    _change = staticmethod(_adamax)
+
     def __init__(
         self,
         params: Any,
@@ -117,21 +70,18 @@ class Adamax(_Relative):
         }  # fmt: skip
         super().__init__(params, options)
 
-    def _new_state(self, p: Tensor) -> dict[str, Tensor]:
-        return {"step": zeros(()), "exp_avg": zeros_like(p), "exp_inf": zeros_like(p)}
-
-    def _step_of(self) -> Any:
-        return _adamax
+    def _starts(self, group: dict[str, Any]) -> dict[str, Start]:
+        return {"step": no_steps, "exp_avg": zeros_like, "exp_inf": zeros_like}
 
 
 def _nadam(
-    p: Any, count: Any, product: Any, mean: Any, square: Any, g: Any, o: dict[str, Any]
+    p: Any, steps: Any, product: Any, mean: Any, square: Any, g: Any, o: dict[str, Any]
 ) -> None:
     beta1, beta2 = o["betas"]
     rate, slow = o["lr"], o["momentum_decay"]
-    count += 1
-    n = as_number(count)
-    g = _decayed(p, g, o)
+    steps += 1
+    n = as_number(steps)
+    g = decayed(p, g, o)
     now = beta1 * (1.0 - 0.5 * 0.96 ** (n * slow))
     later = beta1 * (1.0 - 0.5 * 0.96 ** ((n + 1) * slow))
     product *= now
@@ -144,7 +94,7 @@ def _nadam(
     p -= mean * (rate * later / (1.0 - so_far * later)) / spread
 
 
-class NAdam(_Relative):
+class NAdam(AdamLike):
     """Adam with Nesterov's momentum (Dozat, 2016).
 
     Args:
@@ -163,6 +113,8 @@ class NAdam(_Relative):
     Raises:
         ValueError: a negative rate, eps or decay, or a beta outside of [0, 1).
     """
+
+    _change = staticmethod(_nadam)
 
     def __init__(
         self,
@@ -188,21 +140,18 @@ class NAdam(_Relative):
         }  # fmt: skip
         super().__init__(params, options)
 
-    def _new_state(self, p: Tensor) -> dict[str, Tensor]:
+    def _starts(self, group: dict[str, Any]) -> dict[str, Start]:
         return {
-            "step": zeros(()), "mu_product": ones(()), "exp_avg": zeros_like(p),
-            "exp_avg_sq": zeros_like(p),
+            "step": no_steps, "mu_product": lambda p: ones(()), "exp_avg": zeros_like,
+            "exp_avg_sq": zeros_like,
         }  # fmt: skip
 
-    def _step_of(self) -> Any:
-        return _nadam
 
-
-def _radam(p: Any, count: Any, mean: Any, square: Any, g: Any, o: dict[str, Any]) -> None:
+def _radam(p: Any, steps: Any, mean: Any, square: Any, g: Any, o: dict[str, Any]) -> None:
     beta1, beta2 = o["betas"]
-    count += 1
-    n = as_number(count)
-    g = _decayed(p, g, o)
+    steps += 1
+    n = as_number(steps)
+    g = decayed(p, g, o)
     mean += (g - mean) * (1 - beta1)
     square *= beta2
     square += g * g * (1 - beta2)
@@ -226,7 +175,7 @@ def _rectified(length: Any, longest: float, square: Any, n: Any, o: dict[str, An
     return factor / (square**0.5 + o["eps"])
 
 
-class RAdam(_Relative):
+class RAdam(AdamLike):
     """Adam that begins like SGD, until the second moment is known well enough (Liu et al., 2020).
 
     Args:
@@ -244,6 +193,8 @@ class RAdam(_Relative):
     Raises:
         ValueError: a negative rate, eps or decay, or a beta outside of [0, 1).
     """
+
+    _change = staticmethod(_radam)
 
     def __init__(
         self,
@@ -266,8 +217,5 @@ class RAdam(_Relative):
         }  # fmt: skip
         super().__init__(params, options)
 
-    def _new_state(self, p: Tensor) -> dict[str, Tensor]:
-        return {"step": zeros(()), "exp_avg": zeros_like(p), "exp_avg_sq": zeros_like(p)}
-
-    def _step_of(self) -> Any:
-        return _radam
+    def _starts(self, group: dict[str, Any]) -> dict[str, Start]:
+        return {"step": no_steps, "exp_avg": zeros_like, "exp_avg_sq": zeros_like}

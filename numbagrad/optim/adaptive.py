@@ -4,26 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..creation import full_like, zeros, zeros_like
-from ..inplace import modify
-from .optimizer import (
-    Optimizer,
-    as_number,
-    checked_number,
-    learning_rate,
-    unsupported,
-    with_gradients,
-)
+from ..creation import full_like, zeros_like
+from .optimizer import as_number, checked_number, unsupported
+from .per_parameter import PerParameter, Start, decayed, no_steps
 
 
-def _rmsprop(p: Any, count: Any, square: Any, *rest: Any) -> None:
+def _rmsprop(p: Any, steps: Any, square: Any, *rest: Any) -> None:
     *more, g, o = rest
     rate, alpha = o["lr"], o["alpha"]
-    count += 1
-    if o["maximize"]:
-        g = -g
-    if o["weight_decay"]:
-        g = g + p * o["weight_decay"]
+    steps += 1
+    g = decayed(p, g, o)
     square *= alpha
     square += g * g * (1 - alpha)
     if o["centered"]:
@@ -41,7 +31,7 @@ def _rmsprop(p: Any, count: Any, square: Any, *rest: Any) -> None:
         p -= g * rate / spread
 
 
-class RMSprop(Optimizer):
+class RMSprop(PerParameter):
     """RMSprop: the gradient divided by the root of the running mean of its square.
 
     Args:
@@ -60,6 +50,8 @@ class RMSprop(Optimizer):
     Raises:
         ValueError: a negative option.
     """
+
+    _change = staticmethod(_rmsprop)
 
     def __init__(
         self,
@@ -95,37 +87,24 @@ class RMSprop(Optimizer):
         }
         super().__init__(params, options)
 
-    def _update(self, group: dict[str, Any]) -> None:
-        options = {**group, "lr": learning_rate(group)}
-        for p, g in with_gradients(group):
-            state = self.state[p]
-            if not state:
-                state["step"] = zeros(())
-                state["square_avg"] = zeros_like(p)
-                if group["momentum"] > 0:
-                    state["momentum_buffer"] = zeros_like(p)
-                if group["centered"]:
-                    state["grad_avg"] = zeros_like(p)
-            changed = [p, state["step"], state["square_avg"]]
-            if group["momentum"] > 0:
-                changed.append(state["momentum_buffer"])
-            if group["centered"]:
-                changed.append(state["grad_avg"])
-            modify(_rmsprop, changed, (g,), options)
+    def _starts(self, group: dict[str, Any]) -> dict[str, Start]:
+        starts = {"step": no_steps, "square_avg": zeros_like}
+        if group["momentum"] > 0:
+            starts["momentum_buffer"] = zeros_like
+        if group["centered"]:
+            starts["grad_avg"] = zeros_like
+        return starts
 
 
-def _adagrad(p: Any, count: Any, total: Any, g: Any, o: dict[str, Any]) -> None:
-    count += 1
-    if o["maximize"]:
-        g = -g
-    if o["weight_decay"]:
-        g = g + p * o["weight_decay"]
+def _adagrad(p: Any, steps: Any, total: Any, g: Any, o: dict[str, Any]) -> None:
+    steps += 1
+    g = decayed(p, g, o)
     total += g * g
-    rate = o["lr"] / (1 + (as_number(count) - 1) * o["lr_decay"])
+    rate = o["lr"] / (1 + (as_number(steps) - 1) * o["lr_decay"])
     p -= g * rate / (total**0.5 + o["eps"])
 
 
-class Adagrad(Optimizer):
+class Adagrad(PerParameter):
     """Adagrad (Duchi et al., 2011): the gradient divided by the root of the sum of its squares.
 
     Args:
@@ -142,6 +121,8 @@ class Adagrad(Optimizer):
     Raises:
         ValueError: a negative option.
     """
+
+    _change = staticmethod(_adagrad)
 
     def __init__(
         self,
@@ -177,23 +158,17 @@ class Adagrad(Optimizer):
         super().__init__(params, options)
         for group in self.param_groups:
             for p in group["params"]:
-                start = full_like(p, group["initial_accumulator_value"])
-                self.state[p] = {"step": zeros(()), "sum": start}
+                self._state_of(p, self._starts(group))
 
-    def _update(self, group: dict[str, Any]) -> None:
-        options = {**group, "lr": learning_rate(group)}
-        for p, g in with_gradients(group):
-            state = self.state[p]
-            modify(_adagrad, (p, state["step"], state["sum"]), (g,), options)
+    def _starts(self, group: dict[str, Any]) -> dict[str, Start]:
+        first = group["initial_accumulator_value"]
+        return {"step": no_steps, "sum": lambda p: full_like(p, first)}
 
 
-def _adadelta(p: Any, count: Any, square: Any, moved: Any, g: Any, o: dict[str, Any]) -> None:
+def _adadelta(p: Any, steps: Any, square: Any, moved: Any, g: Any, o: dict[str, Any]) -> None:
     rho, eps = o["rho"], o["eps"]
-    count += 1
-    if o["maximize"]:
-        g = -g
-    if o["weight_decay"]:
-        g = g + p * o["weight_decay"]
+    steps += 1
+    g = decayed(p, g, o)
     square *= rho
     square += g * g * (1 - rho)
     step = g * ((moved + eps) ** 0.5 / (square + eps) ** 0.5)
@@ -202,7 +177,7 @@ def _adadelta(p: Any, count: Any, square: Any, moved: Any, g: Any, o: dict[str, 
     p -= step * o["lr"]
 
 
-class Adadelta(Optimizer):
+class Adadelta(PerParameter):
     """Adadelta: steps in the units of the parameter (Zeiler, 2012).
 
     Args:
@@ -219,6 +194,8 @@ class Adadelta(Optimizer):
     Raises:
         ValueError: a negative option, or `rho` above 1.
     """
+
+    _change = staticmethod(_adadelta)
 
     def __init__(
         self,
@@ -251,13 +228,5 @@ class Adadelta(Optimizer):
         }
         super().__init__(params, options)
 
-    def _update(self, group: dict[str, Any]) -> None:
-        options = {**group, "lr": learning_rate(group)}
-        for p, g in with_gradients(group):
-            state = self.state[p]
-            if not state:
-                state["step"] = zeros(())
-                state["square_avg"] = zeros_like(p)
-                state["acc_delta"] = zeros_like(p)
-            changed = (p, state["step"], state["square_avg"], state["acc_delta"])
-            modify(_adadelta, changed, (g,), options)
+    def _starts(self, group: dict[str, Any]) -> dict[str, Start]:
+        return {"step": no_steps, "square_avg": zeros_like, "acc_delta": zeros_like}

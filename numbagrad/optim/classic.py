@@ -6,18 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from ..creation import full_like, ones, tensor, zeros, zeros_like
-from ..inplace import modify
+from ..creation import full_like, ones, tensor, zeros_like
 from ..ops.elementwise import where
 from ..tensor import Tensor
-from .optimizer import (
-    Optimizer,
-    as_number,
-    checked_number,
-    learning_rate,
-    unsupported,
-    with_gradients,
-)
+from .optimizer import Optimizer, as_number, checked_number, unsupported
+from .per_parameter import PerParameter, Start, decayed, no_steps
 
 
 def _choose(condition: Any, x: Any, y: Any) -> Any:
@@ -37,10 +30,10 @@ def _first_rate(optimizer: Optimizer, group: dict[str, Any]) -> float:
     return float(own["lr"])
 
 
-def _rprop(p: Any, count: Any, before: Any, size: Any, g: Any, o: dict[str, Any]) -> None:
+def _rprop(p: Any, steps: Any, before: Any, size: Any, g: Any, o: dict[str, Any]) -> None:
     less, more = o["etas"]
     smallest, largest = o["step_sizes"]
-    count += 1
+    steps += 1
     if o["maximize"]:
         g = -g
     turn = _sign(g * before)
@@ -51,7 +44,7 @@ def _rprop(p: Any, count: Any, before: Any, size: Any, g: Any, o: dict[str, Any]
     before[...] = g
 
 
-class Rprop(Optimizer):
+class Rprop(PerParameter):
     """Rprop (Riedmiller and Braun, 1993): the sign of the gradient times a step that adapts.
 
     Args:
@@ -67,6 +60,8 @@ class Rprop(Optimizer):
     Raises:
         ValueError: an option outside of its range.
     """
+
+    _change = staticmethod(_rprop)
 
     def __init__(
         self,
@@ -95,24 +90,18 @@ class Rprop(Optimizer):
         }
         super().__init__(params, options)
 
-    def _update(self, group: dict[str, Any]) -> None:
-        for p, g in with_gradients(group):
-            state = self.state[p]
-            if not state:
-                state["step"] = zeros(())
-                state["prev"] = zeros_like(p)
-                state["step_size"] = full_like(p, _first_rate(self, group))
-            modify(_rprop, (p, state["step"], state["prev"], state["step_size"]), (g,), group)
+    def _starts(self, group: dict[str, Any]) -> dict[str, Start]:
+        rate = _first_rate(self, group)
+        return {
+            "step": no_steps, "prev": zeros_like, "step_size": lambda p: full_like(p, rate)
+        }  # fmt: skip
 
 
-def _asgd(p: Any, count: Any, rate: Any, share: Any, mean: Any, g: Any, o: dict[str, Any]) -> None:
+def _asgd(p: Any, steps: Any, rate: Any, share: Any, mean: Any, g: Any, o: dict[str, Any]) -> None:
     lambd, lr = o["lambd"], o["lr"]
-    count += 1
-    n = as_number(count)
-    if o["maximize"]:
-        g = -g
-    if o["weight_decay"]:
-        g = g + p * o["weight_decay"]
+    steps += 1
+    n = as_number(steps)
+    g = decayed(p, g, o)
     eta = as_number(rate)
     p *= 1 - lambd * eta
     p -= g * eta
@@ -122,7 +111,7 @@ def _asgd(p: Any, count: Any, rate: Any, share: Any, mean: Any, g: Any, o: dict[
     share[...] = 1 / _choose(late > 1, late, 1.0)
 
 
-class ASGD(Optimizer):
+class ASGD(PerParameter):
     """Averaged stochastic gradient descent (Polyak and Juditsky, 1992).
 
     The average is in the state, under "ax".
@@ -142,6 +131,8 @@ class ASGD(Optimizer):
     Raises:
         ValueError: an option outside of its range.
     """
+
+    _change = staticmethod(_asgd)
 
     def __init__(
         self,
@@ -172,14 +163,9 @@ class ASGD(Optimizer):
         }
         super().__init__(params, options)
 
-    def _update(self, group: dict[str, Any]) -> None:
-        options = {**group, "lr": learning_rate(group)}
-        for p, g in with_gradients(group):
-            state = self.state[p]
-            if not state:
-                state["step"] = zeros(())
-                state["eta"] = tensor(_first_rate(self, group))
-                state["mu"] = ones(())
-                state["ax"] = zeros_like(p)
-            changed = (p, state["step"], state["eta"], state["mu"], state["ax"])
-            modify(_asgd, changed, (g,), options)
+    def _starts(self, group: dict[str, Any]) -> dict[str, Start]:
+        rate = _first_rate(self, group)
+        return {
+            "step": no_steps, "eta": lambda p: tensor(rate), "mu": lambda p: ones(()),
+            "ax": zeros_like,
+        }  # fmt: skip
