@@ -51,7 +51,7 @@ def reset_peak_memory_stats(device: Any = None) -> None:
     """Nothing, as there is no GPU."""
 
 
-def synchronize(device: Any = None) -> None:
+def _no_gpu(*args: Any, **kwargs: Any) -> Any:
     """An error: there is no GPU.
 
     Raises:
@@ -60,14 +60,5 @@ def synchronize(device: Any = None) -> None:
     check_device("cuda")
 
 
-def _none(*args: Any, **kwargs: Any) -> Any:
-    """An error: there is no GPU.
-
-    Raises:
-        DeviceError: always.
-    """
-    check_device("cuda")
-
-
-current_device = set_device = get_device_name = get_device_properties = _none
-get_device_capability = current_stream = mem_get_info = _none
+current_device = set_device = get_device_name = get_device_properties = _no_gpu
+get_device_capability = current_stream = mem_get_info = synchronize = _no_gpu
