@@ -2,6 +2,7 @@
 
 import math as _math
 from importlib import import_module as _import_module
+from importlib.util import find_spec as _find_spec
 from typing import Any
 
 from . import autograd, conversion, creation, inplace, inspection, printing, random, typed
@@ -87,7 +88,8 @@ def __getattr__(name: str) -> Any:
         loaded = _import_module(f"numbagrad.{_LAZY[name]}")
         value = loaded if _LAZY[name] == name else getattr(loaded, name)
     else:
-        if not name.startswith("_"):
+        # `from numbagrad import config` asks here before it imports the submodule: not one for nn.
+        if not name.startswith("_") and _find_spec(f"{__name__}.{name}") is None:
             _publish_nn()
         if name not in EXPORTS:
             raise AttributeError(f"module 'numbagrad' has no attribute {name!r}")

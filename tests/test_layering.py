@@ -209,3 +209,11 @@ for name in list(numbagrad._LAZY):
 print("all")
 """
     assert python(code).split() == ["all"]
+
+
+def test_the_compiler_loads_no_modules_of_nn():
+    """A submodule that is asked for by name (`from numbagrad import config`) is no reason to."""
+    code = (
+        "import sys, numbagrad as ng; ng.compile(lambda x: x + 1)(ng.ones(3)); print(*sys.modules)"
+    )
+    assert not [m for m in python(code).split() if m.startswith("numbagrad.nn")]
