@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import operator
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -328,7 +330,14 @@ class Compiled:
         return traced.higher([wrap(r) for r in reads], args, kwargs, list(grads))
 
     def __reduce__(self) -> Any:
-        return Compiled, (self.fn,)  # copies trace for themselves
+        name = self.__dict__.get("__qualname__", "")
+        try:
+            found = operator.attrgetter(name)(sys.modules[self.__module__])
+        except (AttributeError, KeyError):  # local, or a module's
+            found = None
+        # Decorated functions are pickled as all functions are: by their name, under which `fn` is
+        # not found any more. Other copies trace for themselves.
+        return name if found is self else (Compiled, (self.fn,))
 
     # -- as what it stands for ----------------------------------------------------------------
 

@@ -5,10 +5,14 @@ import sys
 
 
 def cache_dir() -> str:
-    """Directory of compiled kernels: NUMBAGRAD_CACHE_DIR, else `numbagrad` in the XDG cache."""
+    """Directory of compiled kernels: NUMBAGRAD_CACHE_DIR, else `numbagrad` in the XDG cache.
+
+    It still begins with "~" if nobody knows that home directory.
+    """
     chosen = os.environ.get("NUMBAGRAD_CACHE_DIR")
     if chosen:
-        return os.path.abspath(os.path.expanduser(chosen))
+        path = os.path.expanduser(chosen)
+        return path if path.startswith("~") else os.path.abspath(path)
     base = os.environ.get("XDG_CACHE_HOME")
     if not base or not os.path.isabs(base):  # the XDG specification ignores relative paths
         base = os.path.join(os.path.expanduser("~"), ".cache")

@@ -6,6 +6,7 @@ import collections
 import copy
 import dataclasses
 import functools
+import pickle
 from typing import Any
 
 import numpy as np
@@ -453,6 +454,22 @@ def test_copies_of_compiled_functions_trace_for_themselves():
         m.weight.zero_()
     assert copied(x).tolist() == before
     assert compiled(x).tolist() == m(x).tolist() != before
+
+
+@ng.compile
+def _decorated(x):
+    return x * 2
+
+
+class _WithMethod:
+    @ng.compile
+    def double(self, x):
+        return x * 2
+
+
+@pytest.mark.parametrize("f", [_decorated, _WithMethod.double])
+def test_decorated_functions_are_pickled_by_name(f):
+    assert pickle.loads(pickle.dumps(f)) is f
 
 
 def test_slices_are_arguments():

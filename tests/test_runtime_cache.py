@@ -90,6 +90,51 @@ def test_entry_under_another_key_is_refused(store):
     assert store.get(OTHER) is None
 
 
+def _pipe(path, tmp_path):
+    os.mkfifo(path)
+
+
+def _link(path, tmp_path):
+    os.rename(path, tmp_path / "elsewhere")
+    os.symlink(tmp_path / "elsewhere", path)
+
+
+def _endless(path, tmp_path):
+    os.symlink("/dev/zero", path)
+
+
+def _directory(path, tmp_path):
+    os.mkdir(path)
+
+
+@pytest.mark.parametrize("plant", [_pipe, _link, _endless, _directory])
+def test_what_is_not_a_file_is_no_entry(store, tmp_path, plant):
+    store.put(KEY, b"object code", "")
+    path = os.path.join(store.path, KEY + ".o")
+    if plant is not _link:
+        os.remove(path)
+    plant(path, tmp_path)
+    assert store.get(KEY) is None
+
+
+def test_entry_that_others_could_have_written_is_refused(store):
+    store.put(KEY, b"object code", "")
+    path = os.path.join(store.path, KEY + ".o")
+    os.chmod(path, 0o620)
+    assert store.get(KEY) is None
+    os.chmod(path, 0o600)
+    assert store.get(KEY) == b"object code"
+    if os.geteuid() == 0:
+        os.chown(path, 65534, -1)
+        assert store.get(KEY) is None
+
+
+def test_without_a_home_directory_kernels_stay_in_memory(monkeypatch):
+    monkeypatch.setenv("NUMBAGRAD_CACHE_DIR", "~nobody-of-that-name/cache")
+    with pytest.warns(RuntimeWarning, match="no such home directory; set NUMBAGRAD_CACHE_DIR"):
+        assert cache.default_cache() is None
+
+
 def test_damaged_entry_is_compiled_again(tmp_path):
     directory = str(tmp_path)
     os.chmod(directory, 0o700)
@@ -162,7 +207,11 @@ def test_killed_writer_leaves_no_wrong_entry(tmp_path):
 def test_full_or_read_only_disk_warns_once(store, monkeypatch, code):
     import errno
 
-    def refuse(*args, **kwargs):
+    real = os.open
+
+    def refuse(path, flags, *args):
+        if not isinstance(flags, str) and not flags & os.O_CREAT:
+            return real(path, flags, *args)
         number = getattr(errno, code)
         raise OSError(number, os.strerror(number))
 

@@ -29,7 +29,7 @@ class DiskCache:
         size: bytes the entries may take together.
 
     Raises:
-        CacheError: the directory cannot be created, belongs to another user, or others can
+        CacheError: the directory cannot be found or created, belongs to another user, or others can
             write to it (they could plant machine code there).
     """
 
@@ -37,6 +37,11 @@ class DiskCache:
         self.path = path
         self.size = size
         self._writable = True
+        if path.startswith("~"):
+            raise CacheError(
+                f"cannot use the kernel cache directory {path}: there is no such home directory; "
+                "set NUMBAGRAD_CACHE_DIR to a directory of yours"
+            )
         try:
             os.makedirs(path, mode=0o700, exist_ok=True)
             info = os.stat(path)
@@ -51,8 +56,7 @@ class DiskCache:
         """Return the object code stored under `key`, or None if it is absent or damaged."""
         name = os.path.join(self.path, key + ".o")
         try:
-            with open(name, "rb") as file:
-                data = file.read()
+            data = _read_private(name)
         except OSError:
             return None
         payload = data[_HEADER:]
@@ -155,6 +159,32 @@ def _check_private(path: str, info: os.stat_result) -> None:
             f"(mode {stat.S_IMODE(info.st_mode):04o}) and could plant machine code in it; run "
             f"`chmod 700 {path}` after checking what is in it, or set NUMBAGRAD_CACHE_DIR"
         )
+
+
+def _read_private(path: str) -> bytes:
+    """The bytes of a regular file that no other user can have written.
+
+    The directory was checked when it was opened; another one may have taken its place since, where
+    others can write to a directory above it.
+
+    Raises:
+        OSError: there is none: nothing, a link, a pipe, a file of somebody else.
+    """
+    # Opening a pipe or a device must not wait for its other end.
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0))
+    with open(descriptor, "rb") as file:
+        info = os.fstat(descriptor)
+        if not stat.S_ISREG(info.st_mode) or not _is_private(info):
+            raise PermissionError(f"{path} is not a file that only this user can write")
+        return file.read()
+
+
+def _is_private(info: os.stat_result) -> bool:
+    if not hasattr(os, "geteuid"):
+        return True  # Windows: the profile directory is private by its access list
+    mine = info.st_uid in (os.geteuid(), 0)
+    return mine and not info.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _digest(key: str, payload: bytes) -> bytes:
