@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from ..modes import enable_grad, set_grad_enabled, thread
-from ..ops.shape import reshape, stack
+from ..ops.joining import stack
+from ..ops.shape import reshape
 from ..ops.view import alias
 from ..tensor import Tensor, wrap
 from ..transforms.api import basis_rows, columns_of, rows_by_leaf

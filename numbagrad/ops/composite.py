@@ -17,7 +17,9 @@ from . import reduce as D
 from . import reduction as R
 from . import shape as S
 from . import view as V
+from .arrange import roll
 from .batching import SHIFT
+from .diagonals import diagonal
 from .export import check_kinds, check_tensor, operands, public
 from .gather import gather_, scatter_add_zeros
 from .linalg import matmul as _matmul
@@ -112,68 +114,7 @@ def mvlgamma(input: Tensor, p: int) -> Tensor:
     return total + constant
 
 
-@public(out=True)
-def conj_physical(input: Tensor) -> Tensor:
-    """The complex conjugate."""
-    return E.conj(check_tensor("conj_physical", input))
-
-
 # -- complex tensors as pairs of reals ------------------------------------------------------------
-
-_as_real = primitive(
-    "view_as_real", lambda x: np.expand_dims(x, -1).view(dtypes.real_of(x.dtype)),
-    lambda x: ((*x.shape, 2), dtypes.real_of(x.dtype)), grad=lambda g: _from_pairs(g), kinds="c",
-    view=True, samples=lambda make: [call(make(2, 3)), call(make())],
-    linear=True, batch=SHIFT,
-    doc="Real and imaginary parts along a new last dimension.",
-)  # fmt: skip
-
-
-def _from_pairs(g: Tensor) -> Tensor:
-    """As `view_as_complex`, for any strides: a gradient may be one number seen many times."""
-    lead = (slice(None),) * (g.ndim - 1)
-    return E.make_complex(V.slice_(g, index=(*lead, 0)), V.slice_(g, index=(*lead, 1)))
-
-
-def _complex_view(x: Any) -> Any:
-    if (
-        x.strides[-1] != x.itemsize
-    ):  # a batch that lies otherwise: the function has checked the rest
-        x = np.ascontiguousarray(x)
-    return x.view(dtypes.of(x.dtype).to_complex().np)[..., 0]
-
-
-_as_complex = primitive(
-    "view_as_complex", _complex_view, lambda x: (x.shape[:-1], dtypes.of(x.dtype).to_complex().np),
-    grad=lambda g: _as_real(g), kinds="f", view=True,
-    samples=lambda make: [] if make.dtype.itemsize == 2 or make.layout != "contiguous" else [
-        call(make(3, 2)), call(make(2))],
-    linear=True, batch=SHIFT,
-    doc="Pairs of the last dimension as complex numbers.",
-)  # fmt: skip
-
-
-@public(method=False)
-def view_as_real(input: Tensor) -> Tensor:
-    """A view of complex numbers as pairs of reals, in a new last dimension."""
-    if not check_tensor("view_as_real", input).is_complex():
-        raise RuntimeError("view_as_real is only supported for complex tensors")
-    return _as_real(input)
-
-
-@public(method=False)
-def view_as_complex(input: Tensor) -> Tensor:
-    """A view of pairs of reals in the last dimension as complex numbers."""
-    x = check_tensor("view_as_complex", input)
-    if x.dtype not in (dtypes.float32, dtypes.float64):
-        raise RuntimeError(
-            f"view_as_complex is only supported for float and double tensors, but got {x.dtype}"
-        )
-    if not x.ndim or x.shape[-1] != 2:
-        raise RuntimeError("Tensor must have a last dimension of size 2")
-    if x._data.strides[-1] != x._data.dtype.itemsize:
-        raise RuntimeError("Tensor must have a last dimension with stride 1")
-    return _as_complex(x)
 
 
 # -- reductions and scans -------------------------------------------------------------------------
@@ -376,7 +317,7 @@ def corrcoef(input: Tensor) -> Tensor:
     c = cov(input)
     if c.ndim == 0:
         return c / c
-    deviation = E.sqrt(E.real(S.diagonal(c)))
+    deviation = E.sqrt(E.real(diagonal(c)))
     r = c / S.unsqueeze(deviation, 1) / S.unsqueeze(deviation, 0)
     return r if r.is_complex() else M.clamp(r, -1, 1)
 
@@ -414,7 +355,7 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
         raise RuntimeError(
             f"linalg.cross: inputs dimension {dim} must have length 3. Got {x.shape[d]}"
         )
-    return S.roll(x, -1, d) * S.roll(y, -2, d) - S.roll(x, -2, d) * S.roll(y, -1, d)
+    return roll(x, -1, d) * roll(y, -2, d) - roll(x, -2, d) * roll(y, -1, d)
 
 
 @public()
@@ -536,12 +477,6 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
     values = V.reshape(source, (source.numel(),))
     places = V.reshape(index, (index.numel(),))
     return V.reshape(index_put(flat, (places,), values, accumulate), tuple(input._data.shape))
-
-
-@public(out=True)
-def narrow_copy(input: Tensor, dim: int, start: int, length: int) -> Tensor:
-    """A copy of `length` slices along a dimension from `start`."""
-    return V.clone(S.narrow(input, dim, start, length))
 
 
 @public(out=True)

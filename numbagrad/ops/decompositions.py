@@ -15,12 +15,12 @@ from . import elementwise as E
 from . import factor as F
 from . import view as V
 from .composite import cross as _cross
+from .diagonals import diagonal as _diagonal
 from .export import check_tensor, public
 from .matrices import check_matrix, check_square, eye_like
 from .products import matmul
 from .reduce import cumprod
 from .reduce import sum as sum_
-from .shape import diagonal as _diagonal
 from .solutions import inv
 
 # -- determinants ---------------------------------------------------------------------------------

@@ -15,8 +15,8 @@ import numpy as np
 from .. import dtypes
 from ..tensor import Tensor, wrap
 from . import elementwise as E
-from . import shape as S
 from . import view as V
+from .arrange import roll
 from .batching import SHIFT
 from .export import check_tensor, public
 from .registry import call, primitive
@@ -356,14 +356,14 @@ def _shift_dims(x: Tensor, dim: Any) -> list[int]:
 def fftshift(input: Tensor, dim: Any = None) -> Tensor:
     """Frequencies reordered so that 0 is in the middle."""
     dims = _shift_dims(check_tensor("fftshift", input), dim)
-    return S.roll(input, [input._data.shape[d] // 2 for d in dims], dims)
+    return roll(input, [input._data.shape[d] // 2 for d in dims], dims)
 
 
 @public(namespace="fft")
 def ifftshift(input: Tensor, dim: Any = None) -> Tensor:
     """The inverse of :func:`fftshift`."""
     dims = _shift_dims(check_tensor("ifftshift", input), dim)
-    return S.roll(input, [-(input._data.shape[d] // 2) for d in dims], dims)
+    return roll(input, [-(input._data.shape[d] // 2) for d in dims], dims)
 
 
 def _frequencies(values: Any, dtype: Any, requires_grad: bool) -> Tensor:

@@ -441,7 +441,7 @@ def diff(
         return V.clone(x)
     parts = [p for p in (prepend, x, append) if p is not None]
     if len(parts) > 1:
-        from .shape import cat
+        from .joining import cat
 
         x = cat(parts, d)
     index = (slice(None),) * d

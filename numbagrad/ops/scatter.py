@@ -21,6 +21,7 @@ from .gather import (
     take_rows,
 )
 from .indexing import _checked, getitem, index_put_, nonzero
+from .reduction import cumsum
 from .registry import broadcast_shapes
 from .view import wrap_dim
 
@@ -368,3 +369,34 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     if m._data.dtype.kind != "b":
         raise RuntimeError("masked_select: expected BoolTensor for mask")
     return getitem(x, m)
+
+
+@public(inplace=True)
+def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
+    """A copy in which the elements where the mask holds come from `source`, in order."""
+    x = check_tensor("masked_scatter", input)
+    check_tensor("masked_scatter", source, "source", 3)
+    if check_tensor("masked_scatter", mask, "mask", 2)._data.dtype.kind != "b":
+        raise RuntimeError(
+            f"masked_scatter_ only supports boolean masks, but got mask with dtype {mask.dtype}"
+        )
+    if source._data.dtype is not x._data.dtype:
+        raise RuntimeError(
+            "masked_scatter: expected self and source to have same dtypes but got "
+            f"{x.dtype} and {source.dtype}"
+        )
+    x, mask = V.broadcast_all(x, mask)
+    n = source.numel()
+    held = mask._data
+    if isinstance(held, np.ndarray) and np.count_nonzero(held) > n:
+        raise RuntimeError(
+            f"masked_scatter: expected source to have at least {np.count_nonzero(held)} elements, "
+            f"the number of ones in mask, but it has {n}"
+        )
+    if not n:
+        return V.clone(x)
+    # The k-th place of the mask takes element k: no shape depends on values, so it can be traced.
+    counted = cumsum(E.to_dtype(V.reshape(mask, (mask.numel(),)), dtypes.I64), dim=0)
+    places = E.minimum(E.maximum(counted - 1, 0), n - 1)
+    taken = take_rows(V.reshape(source, (n,)), places, dim=0)
+    return E.where(mask, V.reshape(taken, tuple(x._data.shape)), x)

@@ -185,7 +185,7 @@ def stft(
         y = V.slice_(y, index=(0,))
     if return_complex:
         return y
-    from .composite import view_as_real
+    from .complex import view_as_real
 
     return view_as_real(y)
 

@@ -15,6 +15,7 @@ from .gather import (
     _at,
     gather_,
     sort_order,
+    take_rows,
 )
 from .reduction import argmax, sum_
 from .scatter import _at_least_1d
@@ -186,6 +187,21 @@ def bucketize(
 
 def _tuple_or_one(result: list[Tensor]) -> Any:
     return result[0] if len(result) == 1 else tuple(result)
+
+
+@public(method=False, out=True)
+def isin(
+    elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False
+) -> Tensor:
+    """True for the elements that are among `test_elements`."""
+    a, b = (x if isinstance(x, Tensor) else wrap(np.asarray(x)) for x in (elements, test_elements))
+    n = b.numel()
+    if n == 0:
+        return wrap(np.full(a._data.shape, bool(invert)))
+    b = V.reshape(b, (n,))
+    b = gather_(b, sort_order(b, dim=0, descending=False), dim=0)
+    places = E.minimum(search(b, a, right=False), n - 1)
+    return (E.ne if invert else E.eq)(a, take_rows(b, places, dim=0))
 
 
 @public()

@@ -19,7 +19,8 @@ from . import view as V
 from .batching import Shift
 from .export import check_tensor, public
 from .registry import call, primitive
-from .shape import ints, is_contiguous
+from .shape import ints
+from .view import wrap_dim
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
@@ -203,6 +204,34 @@ def as_strided_scatter(
 def _untyped_storage(self: Tensor) -> UntypedStorage:
     """The memory that this tensor shares with its views."""
     return UntypedStorage(owner(_array(self, "untyped_storage")))
+
+
+@method("contiguous")
+def _contiguous(self: Tensor) -> Tensor:
+    """Itself if its memory is contiguous, else a copy that is."""
+    if self._data.__class__ is not np.ndarray:
+        refresh(self)
+    return self if is_contiguous(self) else V.clone(self)
+
+
+@method("is_contiguous")
+def is_contiguous(self: Tensor) -> bool:
+    """True if the elements lie in memory in row-major order without gaps."""
+    return V.is_contiguous(self._data)
+
+
+@method("stride")
+def _stride(self: Tensor, dim: int | None = None) -> Any:
+    """How many elements apart neighbours along each dimension (or along `dim`) are."""
+    data = self._data
+    strides = tuple(s // data.dtype.itemsize for s in data.strides)
+    return strides if dim is None else strides[wrap_dim(dim, len(strides))]
+
+
+@method("data_ptr")
+def _data_ptr(self: Tensor) -> int:
+    """The address of the first element."""
+    return self._data.ctypes.data
 
 
 @method("storage_offset")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..modes import enable_grad, no_grad
-from ..ops.shape import cat
+from ..ops.joining import cat
 from ..tensor import Tensor
 from .line_search import Point, strong_wolfe
 from .optimizer import Optimizer, checked_number, learning_rate

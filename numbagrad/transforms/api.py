@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..ir.pytree import flatten, tree_map, unflatten
-from ..ops.shape import stack
+from ..ops.joining import stack
 from ..ops.view import cat, reshape, slice_
 from ..tensor import Tensor, wrap
 from .jvp import jvp, jvp_of

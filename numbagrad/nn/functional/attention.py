@@ -7,8 +7,9 @@ import math
 from ...creation import ones
 from ...ops import elementwise as E
 from ...ops import nn
+from ...ops.arrange import repeat_interleave
+from ...ops.diagonals import tril
 from ...ops.export import check_tensor
-from ...ops.shape import repeat_interleave, tril
 from ...tensor import Tensor
 from .dropout import dropout
 

@@ -13,8 +13,8 @@ from ...creation import from_numpy
 from ...ops import elementwise as E
 from ...ops.export import check_tensor
 from ...ops.gather import gather_
+from ...ops.joining import cat, stack
 from ...ops.math import clamp_min
-from ...ops.shape import cat, stack
 from ...tensor import Tensor
 from .loss import check_reduction
 

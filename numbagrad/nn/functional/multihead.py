@@ -8,7 +8,7 @@ from typing import Any
 from ...creation import zeros_like
 from ...ops import nn
 from ...ops.export import check_tensor
-from ...ops.shape import cat
+from ...ops.joining import cat
 from ...tensor import Tensor
 from .attention import scaled_dot_product_attention
 from .dropout import dropout

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...ops import elementwise as E
 from ...ops.export import public
-from ...ops.shape import cat, stack
+from ...ops.joining import cat, stack
 from ...tensor import Tensor
 from .dropout import dropout
 from .linear import linear

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...creation import full
-from ...ops.shape import triu
+from ...ops.diagonals import triu
 from ...tensor import Tensor
 from .. import functional as F
 from .. import init

@@ -13,8 +13,8 @@ import numpy as np
 from ...creation import tensor
 from ...inplace import modify
 from ...modes import no_grad, thread
+from ...ops.joining import stack
 from ...ops.reduce import norm
-from ...ops.shape import stack
 from ...tensor import Tensor, wrap
 
 Tensors = Tensor | Iterable[Tensor]

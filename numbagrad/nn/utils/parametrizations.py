@@ -8,9 +8,10 @@ from ...creation import eye, from_numpy
 from ...dtypes import finfo
 from ...linalg import householder_product, matrix_exp, qr, solve
 from ...modes import no_grad
+from ...ops.diagonals import diag_embed
 from ...ops.elementwise import where
+from ...ops.joining import cat
 from ...ops.norms import vector_norm
-from ...ops.shape import cat, diag_embed
 from ...random import randn
 from ...tensor import Tensor
 from .. import functional as F

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from ...creation import ones_like, zeros_like
+from ...ops.joining import cat
 from ...ops.norms import vector_norm
-from ...ops.shape import cat
 from ...ops.sorting import topk
 from ...random import rand_like
 from ...tensor import Tensor

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from ...creation import arange, from_numpy, full, zeros_like
-from ...ops.shape import cat
+from ...ops.joining import cat
 from ...tensor import Tensor
 
 __all__ = [

@@ -11,7 +11,7 @@ import numpy as np
 from ...conversion import from_numpy
 from ...creation import tensor
 from ...dtypes import float64
-from ...ops.shape import stack
+from ...ops.joining import stack
 from ...random import Generator
 from ...tensor import Tensor
 from .datasets import Dataset, IterableDataset
