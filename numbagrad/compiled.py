@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import operator
 import sys
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +19,7 @@ from .errors import GraphFreedError, ModifiedError
 from .ir.graph import Graph
 from .ir.interpret import interpret
 from .ir.pytree import flatten, graft, unflatten
-from .modes import span, thread
+from .modes import changing, span, thread
 from .ops.view import reshape, view
 from .passes.dce import dce
 from .replay import check_gradients
@@ -28,7 +27,7 @@ from .stack import innermost
 from .tape import AccumulateGrad, Node, gradient_edge
 from .tensor import INFERENCE, Tensor, count_change, last_change, version_counter, wrap
 from .traces import Traces, explained, fitting, report
-from .tracing import Made, Result, Traced, find, trace_call
+from .tracing import Made, Result, Traced, arrays_of, find, trace_call
 from .transforms.levels import active_levels
 
 _ndarray = np.ndarray
@@ -59,12 +58,14 @@ class CompiledFunctionBackward(Node):
             raise ModifiedError(*refused.args)
         for counter, version in self.owners:
             if counter[0] != version:
-                raise RuntimeError(
-                    "one of the variables needed for gradient computation has been modified by an "
-                    "inplace operation: a tensor that a compiled function read or returned is at "
-                    f"version {counter[0]}; expected version {version} instead."
-                    f"{last_change(counter)}"
-                )
+                with changing:  # a trace in another thread takes its changes back
+                    if counter[0] != version:
+                        raise RuntimeError(
+                            "one of the variables needed for gradient computation has been "
+                            "modified by an inplace operation: a tensor that a compiled function "
+                            f"read or returned is at version {counter[0]}; expected version "
+                            f"{version} instead.{last_change(counter)}"
+                        )
         if thread.modes.grad:
             return self.again(grads)
         backward = self.traced.backward
@@ -103,7 +104,6 @@ class Compiled:
         self.effects = effects
         self._name = getattr(fn, "__name__", type(fn).__name__)
         self._traces = Traces(fn, self._name)
-        self._lock = threading.RLock()
         self._fast: Callable[[tuple[Any, ...]], Any] | None = None
         self._fast_of: Traced | None = None  # the trace that it was made for, if one could be made
         functools.update_wrapper(self, fn, updated=())
@@ -134,8 +134,10 @@ class Compiled:
         for x in leaves:
             if isinstance(x, Tensor):
                 data = x._data
-                if data.__class__ is not _ndarray:
-                    return self.fn(*args, **kwargs)  # under another transform: it sees the ops
+                while data.__class__ is not _ndarray:
+                    if not data.interpreter.stale((x,)):
+                        return self.fn(*args, **kwargs)  # another transform's: it sees the ops
+                    data = x._data
                 tensors.append(x)
                 parts.append((data.shape, data.strides, data.dtype, x._requires_grad))
             elif type(x) in (float, complex):
@@ -156,7 +158,7 @@ class Compiled:
             ) from None
         traced = fitting(entries, tensors)
         if traced is None:
-            with self._lock:
+            with changing:
                 traced = fitting(self._traces.entries.get(key), tensors)
                 if traced is None:
                     reason = ""
@@ -180,7 +182,7 @@ class Compiled:
 
     def _run(self, traced: Traced, tensors: list[Tensor], args: Any, kwargs: Any) -> Any:
         reads = [read() for read in traced.reads]
-        inputs = [*[t._data for t in traced.operands(tensors)], *reads]
+        inputs = [*arrays_of(traced.operands(tensors)), *reads]
         if traced.inner_steps and (thread.modes.anomaly is not None or traced.checked):
             check_gradients(_written(traced), traced.inner_steps, inputs, thread.modes.anomaly)
         values = traced.forward(inputs)
@@ -197,8 +199,9 @@ class Compiled:
             for t, requires in zip(results, traced.requires_grad, strict=True):
                 if requires:
                     t._node, t._requires_grad = _SPENT, True
-        if self.effects:
-            self._write_back(traced, tensors, values)
+        if self.effects and (traced.changed or traced.grads):
+            with changing:
+                self._write_back(traced, tensors, values)
         if node is not None:
             self._record(traced, node, results, tensors)
         leaves = [

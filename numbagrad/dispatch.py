@@ -7,6 +7,7 @@ lets the tape record it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,13 @@ class Interpreter:
     def process(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """The data (array or tracer) of the result, or a tuple of them."""
         raise NotImplementedError
+
+    def stale(self, tensors: Iterable[Any]) -> bool:
+        """Whether the tracers of this level that were found in `tensors` are there no more.
+
+        A trace in another thread, which gives them back what they were, is waited for.
+        """
+        return False
 
     def reserve(self, generator: Any, blocks: int) -> tuple[Any, int]:
         """Where the random numbers of one call come from: a key, and the blocks to skip there."""
@@ -117,6 +125,8 @@ def bind(op: Any, args: tuple[Any, ...], params: dict[str, Any] = NO_PARAMS) -> 
             else:
                 data.append(a)
     if interpreter is not None:
+        if interpreter.stale(args):
+            return bind(op, args, params)
         out = interpreter.process(op, args, params)
     else:
         try:

@@ -214,6 +214,8 @@ def _store(
             trace.change(target)
             if value._data.__class__ is _ndarray:
                 value = clone(value)  # recorded, instead of done now
+    elif target._data.__class__ is not _ndarray:
+        target._data.interpreter.stale((target,))
     data, new = target._data, value._data
     if new.shape != data.shape:
         raise RuntimeError(

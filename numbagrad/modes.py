@@ -18,6 +18,8 @@ from typing import Any, Self, TypeVar, cast
 
 import numpy as np
 
+from .locks import free_in_child
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -68,7 +70,11 @@ class Modes:
         self.quietly: Callable[..., Any] = context.run
 
 
-_starting = threading.Lock()
+#: Held by a trace for compilation, which changes tensors that other threads see, too, until it
+#: ends, and by those who add to gradients or write results back: a trace would take that back.
+changing = threading.RLock()
+
+_starting = free_in_child(threading.Lock())
 _all: weakref.WeakSet[Modes] = weakref.WeakSet()
 _welcome: list[Callable[[Modes], None]] = []
 
@@ -105,8 +111,6 @@ thread = _Thread()
 
 
 def _after_fork() -> None:
-    global _starting
-    _starting = threading.Lock()  # a thread that is not here any more may have held it
     thread.modes.thread_id = threading.get_native_id()
 
 

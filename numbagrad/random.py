@@ -20,6 +20,7 @@ from . import dtypes
 from .creation import parse_size
 from .devices import CPU, check_device, device
 from .inplace import assign, assign_out, check_mutable
+from .locks import free_in_child
 from .modes import thread
 from .ops import elementwise as E
 from .ops.export import EXPORTS, check_tensor, publish
@@ -30,6 +31,8 @@ from .tensor import Tensor, method, wrap
 _SEEDS = 1 << 64
 #: What a new Generator starts from, as in PyTorch.
 DEFAULT_SEED = 67280421310721
+
+_moving = free_in_child(threading.Lock())  # the offset of any generator
 
 
 def _key(seed: int, offset: int) -> np.ndarray[Any, Any]:
@@ -53,7 +56,6 @@ class Generator:
 
     def __init__(self, device: Any = "cpu") -> None:
         check_device(device)
-        self._lock = threading.Lock()
         self._seed = DEFAULT_SEED
         self._offset = 0
         if thread.modes.trace is not None:  # each call of the function makes a new one
@@ -73,7 +75,7 @@ class Generator:
         if thread.modes.trace is not None:
             thread.modes.trace.reseed(self, _key(seed % _SEEDS, 0))
             return self
-        with self._lock:
+        with _moving:
             self._seed, self._offset = seed % _SEEDS, 0
         return self
 
@@ -96,7 +98,7 @@ class Generator:
             state = (words >> wrap(np.arange(0, 64, 8)) & 255).to(dtypes.uint8).reshape(16)
             trace.remember_state(self, state)
             return state
-        with self._lock:
+        with _moving:
             return wrap(np.array([self._seed, self._offset], np.uint64).view(np.uint8))
 
     def set_state(self, state: Tensor) -> Generator:
@@ -117,7 +119,7 @@ class Generator:
         if thread.modes.trace is not None:
             thread.modes.trace.set_random_state(self, state)
             return self
-        with self._lock:
+        with _moving:
             self._seed, self._offset = np.ascontiguousarray(data).view(np.uint64).tolist()
         return self
 
@@ -127,7 +129,7 @@ class Generator:
 
     def take(self, count: int) -> Tensor:
         """Reserve `count` blocks; returns the key of the first (see `ops.random`)."""
-        with self._lock:
+        with _moving:
             seed, offset = self._seed, self._offset
             self._offset = offset + count
         return wrap(_key(seed, offset))
@@ -135,7 +137,7 @@ class Generator:
     def move_to(self, key: Any, skipped: int) -> None:
         """Continue so many blocks behind a key that :meth:`take` returned."""
         seed, offset = key.tolist()
-        with self._lock:
+        with _moving:
             self._seed, self._offset = seed % _SEEDS, offset + skipped
 
     def __repr__(self) -> str:

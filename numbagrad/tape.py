@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .errors import GraphFreedError, ModifiedError
-from .modes import Modes, thread
+from .modes import Modes, changing, thread
 from .stack import Stack
 from .tensor import (
     INFERENCE,
@@ -219,8 +219,11 @@ class OpNode(Node):
             raise freed_error(self.name())
         versions = self.versions
         for i, counter in enumerate(self.counters):
-            if counter and counter[0] != (versions[i] if versions else 0):
-                raise self._modified(i, counter, versions[i] if versions else 0)
+            then = versions[i] if versions else 0
+            if counter and counter[0] != then:
+                with changing:  # a trace in another thread takes its changes back
+                    if counter[0] != then:
+                        raise self._modified(i, counter, then)
         return saved
 
     def saved_tensors(self) -> list[Any]:
@@ -576,17 +579,18 @@ def refresh(t: Tensor) -> None:
             return
         if not follows:
             return
-    view.version = counter[0]
+    version = counter[0]
     grad, thread.modes.grad = thread.modes.grad, True
     try:
         fresh = replay(base, view.chain)
     finally:
         thread.modes.grad = grad
+    view.version = version
     if not view.is_leaf and view.creation != "function":
         old = t._node, t._nr
         t._node, t._nr, t._requires_grad = fresh._node, fresh._nr, fresh._requires_grad
         retain_anew(t, *old)
-    if traced:
+    if fresh._data.__class__ is not _ndarray:
         if t._data.__class__ is _ndarray:
             base._data.interpreter.change(t)
         t._data = fresh._data

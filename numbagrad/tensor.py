@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from . import devices, dtypes
+from .locks import free_in_child
 from .stack import described, innermost
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
 
 #: Held while something is made at first use that threads share: there must be one of it.
-creating = threading.Lock()
+creating = free_in_child(threading.Lock())
 
 # Stands where the version counter would be: inference tensors do not count versions.
 INFERENCE: list[Any] = []

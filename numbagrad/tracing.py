@@ -4,7 +4,7 @@ besides the arguments, and what they change."""
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from types import GeneratorType
 from typing import Any, NamedTuple
@@ -19,14 +19,20 @@ from .codegen.scalar import supported
 from .errors import GraphFreedError, ModifiedError
 from .ir.graph import Eqn, Graph, Var
 from .ir.pytree import flatten, unflatten
-from .ir.trace import GradientStep, Trace
-from .modes import thread
+from .ir.trace import GradientStep, Trace, TraceTracer
+from .locks import free_in_child
+from .modes import changing, thread
 from .ops.view import alias
 from .surroundings import Fact, Named, Surroundings
 from .tape import AccumulateGrad, Edge, gradient_edge, observe, refresh
 from .tensor import INFERENCE, Tensor, wrap
 
 _ndarray = np.ndarray
+
+
+# A child forked while another thread traces would find tensors changed for ever. Said here, behind
+# the locks of the compiler, since a trace takes those.
+free_in_child(changing)
 
 
 class GradOf(NamedTuple):
@@ -156,14 +162,25 @@ class Traced:
         if not tensors:
             return False
         changed = [find(c.target, tensors) for c in self.changed]
-        others = {id(t): t for t in (*changed, *tensors)}
-        owners = {_owner(t._data) for t in others.values()}
-        if len(owners) == len(others):
+        others = list({id(t): t for t in (*changed, *tensors)}.values())
+        arrays = arrays_of(others)
+        if len({_owner(a) for a in arrays}) == len(others):
             return False
+        array_of = {id(t): a for t, a in zip(others, arrays, strict=True)}
         return any(
-            a is not b and np.shares_memory(a._data, b._data)
+            a is not b and np.shares_memory(array_of[id(a)], array_of[id(b)])
             for a in changed for b in tensors
         )  # fmt: skip
+
+
+def arrays_of(tensors: Sequence[Tensor]) -> list[Any]:
+    """What tensors hold; a trace in another thread that changes one of them is waited for."""
+    arrays = [t._data for t in tensors]
+    while TraceTracer in map(type, arrays):
+        if not any([a.interpreter.stale(tensors) for a in arrays if type(a) is TraceTracer]):
+            break  # leaked from a trace: using it is the error to raise
+        arrays = [t._data for t in tensors]
+    return arrays
 
 
 def _owner(a: Any) -> int:
@@ -175,6 +192,8 @@ def trace_call(
     pinned: tuple[int, ...] = (),
 ) -> Traced:  # fmt: skip
     """Trace ``fn(*args, **kwargs)``, given as leaves and structure; nothing is changed by it.
+
+    The caller holds `changing`.
 
     Args:
         tensors: the distinct tensors among the leaves.

@@ -19,7 +19,7 @@ ROOT = Path(numbagrad.__file__).parent
 #: The layers, lowest first. A module may import from its own layer and from those above it in
 #: this list. A name covers the modules inside it, unless a longer name is listed.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "config", "return_types", "stack"),
+    ("errors", "config", "locks", "return_types", "stack"),
     ("dtypes", "devices"),
     ("kernels",),
     ("runtime", "cpu"),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -81,6 +84,90 @@ def test_gradients_add_up(eager_switching):
 
     at_once(work)
     assert w.grad is not None and w.grad.tolist() == [1.0 + 4 * 25 * 3] * 3
+
+
+WHILE_TRACED: dict[str, Callable[[ng.Tensor], Any]] = {
+    "an op": lambda w: w * 1,
+    "numpy": lambda w: w.numpy().copy(),
+    "data": lambda w: w.data * 1,
+    "a view": lambda w: ng.stack([w[0], w[1]]),
+    "an in-place op": lambda w: w.mul_(1) * 1,
+    "a compiled function": ng.compile(lambda w: w * 1),
+    "one that changes it": ng.compile(lambda w: w.mul_(1) * 1),
+}
+
+
+@pytest.mark.parametrize("name", WHILE_TRACED)
+def test_a_trace_does_not_show_in_other_threads(name):
+    look = WHILE_TRACED[name]
+    w = ng.ones(2)
+    look(w)
+    traced = threading.Event()
+
+    @ng.compile
+    def step():
+        w.mul_(2)
+        traced.set()
+        time.sleep(0.02)  # the other thread comes across the tracer in `w`
+        return w.sum()
+
+    thread = threading.Thread(target=step)
+    thread.start()
+    traced.wait()
+    seen = look(w).tolist()
+    thread.join()
+    assert seen in ([1, 1], [2, 2])
+    assert w.tolist() == [2, 2]
+
+
+def test_a_trace_does_not_show_in_views_and_histories_of_other_threads():
+    w, x = ng.ones(2), ng.ones(2, requires_grad=True)
+    row, loss = w[:1], (x * w).sum()
+    traced = threading.Event()
+
+    def step():
+        with ng.no_grad():
+            w.mul_(2)
+        traced.set()
+        time.sleep(0.02)
+        raise KeyError("the trace comes to nothing")
+
+    def call() -> None:
+        with pytest.raises(KeyError):
+            ng.compile(step)()
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    traced.wait()
+    loss.backward()
+    assert (row * 1).tolist() == [1]
+    thread.join()
+    assert x.grad is not None and x.grad.tolist() == [1, 1]
+    assert row.tolist() == [1]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_forked_during_a_trace_finds_nothing_changed():
+    w = ng.ones(2)
+    traced = threading.Event()
+
+    @ng.compile
+    def step():
+        w.mul_(2)
+        traced.set()
+        time.sleep(0.02)
+
+    thread = threading.Thread(target=step)
+    thread.start()
+    traced.wait()
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(20)  # else a lock that nobody holds any more would stop the tests
+        seen = w.tolist()
+        step()
+        os._exit(seen not in ([1, 1], [2, 2]) or w.tolist() != [2 * v for v in seen])
+    thread.join()
+    assert os.waitpid(pid, 0)[1] == 0
 
 
 def test_changes_of_one_thread_are_seen_by_the_backward_pass_of_another():

@@ -381,7 +381,11 @@ def _del_grad(self: Tensor) -> None:
 
 
 def _get_data(self: Tensor) -> Tensor:
-    return wrap(self._data) if thread.modes.trace is None else _detach(self)
+    if thread.modes.trace is not None:
+        return _detach(self)
+    if self._data.__class__ is not np.ndarray:
+        self._data.interpreter.stale((self,))
+    return wrap(self._data)
 
 
 def _set_data(self: Tensor, value: Tensor) -> None:

@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import heapq
 import sys
-import threading
 from collections.abc import Container, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..inplace import check_mutable, update
-from ..modes import Modes, thread
+from ..modes import Modes, changing, thread
 from ..ops.elementwise import add, to_dtype
 from ..ops.reduction import sum_to
 from ..tape import AccumulateGrad, Edge, Hooks, Node, OpNode, next_sequence
 from ..tensor import INFERENCE, Tensor, count_change, wrap
 
 _ndarray = np.ndarray
-_accumulating = threading.Lock()
 
 
 class Pass:
@@ -383,7 +381,7 @@ def accumulate_grad(leaf: Tensor, g: Tensor, fresh: bool = False) -> None:
 
     `fresh`: nobody else holds the tensor `g`, so that it may become the gradient itself.
     """
-    with _accumulating:
+    with changing:
         trace = thread.modes.trace
         if trace is not None:
             trace.change_grad(leaf)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ..dispatch import Interpreter
-from ..modes import thread
+from ..modes import changing, thread
 from ..stack import NUMPY, at_user_line
 from ..tape import Node, Trail, Watch, input_shapes
 from ..tensor import Tensor, wrap
@@ -176,6 +176,7 @@ class Trace(Interpreter, Watch):
         self.gradients: list[GradientStep] = []
         self._running: list[Node] = []
         self._anomaly = thread.modes.anomaly
+        self._modes = thread.modes
         self._open = True
         self._replayed: Iterator[Tensor] | None = None
 
@@ -199,6 +200,18 @@ class Trace(Interpreter, Watch):
         if found is None:
             found = self.captures[id(data)] = (a, Var(data.shape, data.dtype))
         return found[1]
+
+    def stale(self, tensors: Iterable[Any]) -> bool:
+        found = [t for t in tensors if isinstance(t, Tensor)]
+        if self._open:
+            if thread.modes is self._modes or all(id(t) not in self.changed for t in found):
+                return False  # else by a thread that the traced function itself started
+            with changing:
+                pass
+        return not any(getattr(t._data, "interpreter", None) is self for t in found)
+
+    def concrete(self, t: Tensor, what: str) -> Tensor:
+        return t if self.stale((t,)) else super().concrete(t, what)
 
     def process(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         if not self._open:

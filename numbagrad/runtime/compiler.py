@@ -16,6 +16,7 @@ import llvmlite
 
 from numbagrad import config
 from numbagrad.errors import CompileError
+from numbagrad.locks import free_in_child
 from numbagrad.runtime import cache as _cache
 from numbagrad.runtime import loader, vectorize
 from numbagrad.runtime.vectorize import Hint
@@ -26,8 +27,9 @@ int64(int64, int64)."""
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-lock = threading.RLock()
-"""Held while a kernel or a library is compiled or loaded, and across a fork."""
+lock = free_in_child(threading.RLock())
+"""Held while a kernel or a library is compiled or loaded, and across a fork: a child would find
+LLVM's and Numba's own locks taken for ever."""
 
 _addresses: dict[tuple[str, str, str, Hint], int] = {}
 _by_key: dict[str, int] = {}
@@ -89,14 +91,6 @@ def find_source(
             if address is not None:
                 _addresses[memo] = address
     return address
-
-
-if hasattr(os, "register_at_fork"):
-    # A child forked while another thread compiles would find LLVM's and Numba's locks taken for
-    # ever: a fork waits for the compilation to end.
-    os.register_at_fork(
-        before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release
-    )
 
 
 def kernel_key(source: str, entry: str, signature: str, hint: Hint) -> str:
