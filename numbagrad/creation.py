@@ -10,6 +10,7 @@ import numpy as np
 
 from . import dtypes
 from .devices import check_device
+from .eager import refused
 from .modes import thread
 from .ops.export import EXPORTS, accepts_out, check_tensor
 from .tensor import INFERENCE, Tensor, method, wrap
@@ -318,6 +319,8 @@ def arange(
         floating = any(isinstance(x, float) for x in (start, end, step))
         dtype = dtypes.get_default_dtype() if floating else dtypes.int64
     d = dtypes.of(dtype).np
+    if d.kind in "bc":
+        raise NotImplementedError(refused("arange", d, "iuf"))
     if step == 0 or (d.kind in "iu" and int(step) == 0):
         raise RuntimeError("step must be nonzero")
     if not (math.isfinite(start) and math.isfinite(end)):
@@ -371,7 +374,7 @@ def linspace(
 ) -> Tensor:  # fmt: skip
     """`steps` evenly spaced values from start to end, both included."""
     check_device(device)
-    return leaf(_evenly(start, end, steps, dtype), requires_grad)
+    return leaf(_evenly("linspace", start, end, steps, dtype), requires_grad)
 
 
 def logspace(
@@ -381,12 +384,12 @@ def logspace(
     """`base` to the powers of `steps` evenly spaced exponents from start to end."""
     check_device(device)
     d = _np(dtype)
-    exponents = _evenly(start, end, steps, dtype if d.kind in "iufc" else dtypes.float64)
+    exponents = _evenly("logspace", start, end, steps, dtype)
     wide = exponents.astype(np.complex128 if d.kind == "c" else np.float64)
     return leaf(thread.modes.quietly(np.power, base, wide).astype(d), requires_grad)
 
 
-def _evenly(start: Any, end: Any, steps: int, dtype: Any) -> np.ndarray[Any, Any]:
+def _evenly(name: str, start: Any, end: Any, steps: int, dtype: Any) -> np.ndarray[Any, Any]:
     """Computed from the nearer end, as in PyTorch, so that both ends are exact."""
     start, end = (x.item() if isinstance(x, Tensor) else x for x in (start, end))
     if steps < 0:
@@ -394,6 +397,8 @@ def _evenly(start: Any, end: Any, steps: int, dtype: Any) -> np.ndarray[Any, Any
     if dtype is None and (isinstance(start, complex) or isinstance(end, complex)):
         dtype = dtypes.get_default_dtype().to_complex()
     d = _np(dtype)
+    if d.kind == "b":
+        raise NotImplementedError(refused(name, d, "iufc"))
     if d.kind in "iu":
         start, end = int(start), int(end)  # type: ignore[arg-type]
     if steps < 2:

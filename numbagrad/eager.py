@@ -27,17 +27,15 @@ class DtypeRule(NamedTuple):
     #: Dtype kinds of the computation that the op takes, in NumPy's letters.
     kinds: str = "biufc"
 
-    def limited(self, op: str, kinds: str) -> DtypeRule:
-        """This rule for an op that takes only some kinds of dtypes."""
+    def limited(self, op: str, kinds: str, refusal: type[RuntimeError]) -> DtypeRule:
+        """This rule for an op that takes only some kinds of dtypes, and raises `refusal` else."""
         if kinds == self.kinds:
             return self
 
         def resolve(xs: Sequence[Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:
             d = self.resolve(xs)
             if d[0].kind not in kinds:
-                raise NotImplementedError(
-                    f'"{op}" not implemented for {dtypes.of(d[0])}: {accepted(kinds)}'
-                )
+                raise refusal(refused(op, d[0], kinds))
             return d
 
         return self._replace(resolve=resolve, kinds=kinds)
@@ -46,10 +44,13 @@ class DtypeRule(NamedTuple):
 _KINDS = {"b": "bool", "iu": "integer", "f": "floating-point", "c": "complex"}
 
 
-def accepted(kinds: str) -> str:
-    """What an error message says about the dtypes that an op takes."""
+def refused(op: str, dtype: np.dtype[Any], kinds: str) -> str:
+    """The error message of an op that does not take a dtype."""
     names = [name for letters, name in _KINDS.items() if letters[0] in kinds]
-    return f"it takes {' and '.join(names)} tensors, convert with .to(dtype)"
+    return (
+        f'"{op}" not implemented for {dtypes.of(dtype)}: it takes {" and ".join(names)} tensors, '
+        "convert with .to(dtype)"
+    )
 
 
 def _promote(xs: Sequence[Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:

@@ -99,6 +99,53 @@ def test_dtype_errors(call, words):
         call()
 
 
+F = ng.nn.functional
+#: Calls by the class that refuses a dtype, the dtypes refused first and then some that are taken.
+REFUSALS = [
+    (NotImplementedError, "bool int32 complex64", "float32", lambda x: F.gelu(x)),
+    (NotImplementedError, "bool int32", "float32 complex64", lambda x: F.silu(x)),
+    (NotImplementedError, "bool complex64", "float32 int32 uint8", lambda x: F.threshold(x, 0, 0)),
+    (RuntimeError, "bool uint8", "float32 int32", lambda x: F.hardtanh(x)),
+    (NotImplementedError, "bool int32 complex64", "float32", lambda x: F.mse_loss(x, x)),
+    (RuntimeError, "bool int32 complex64", "float32", lambda x: F.kl_div(x, x, reduction="sum")),
+    (RuntimeError, "int32", "float32", lambda x: F.binary_cross_entropy_with_logits(x + 0.0, x)),
+    (RuntimeError, "int32", "float32", lambda x: F.binary_cross_entropy(x * 0.0, x)),
+    (RuntimeError, "int32", "float32", lambda x: F.gaussian_nll_loss(x * 1.0, x * 1.0, x)),
+    (RuntimeError, "int32", "float32", lambda x: F.hinge_embedding_loss(x, x)),
+    (NotImplementedError, "bool complex64", "float32 int64", lambda x: F.max_pool2d(x, 2)),
+    (NotImplementedError, "bool complex64", "float32 int64", lambda x: F.avg_pool2d(x, 2)),
+    (NotImplementedError, "int64 bool", "float32", lambda x: F.adaptive_avg_pool2d(x, 1)),
+    (NotImplementedError, "bool", "float32 uint8", lambda x: F.pad(x[0], (1, 1), mode="reflect")),
+    (NotImplementedError, "bool int64 complex64", "uint8 float32", lambda x: F.interpolate(x, 3)),
+    (NotImplementedError, "bool", "int64 float32", lambda x: F.conv2d(x, x)),
+    (NotImplementedError, "int64 complex64", "float32", lambda x: F.layer_norm(x, (2,))),
+    (NotImplementedError, "bool int64 complex64", "float32", lambda x: ng.softmax(x, 0)),
+    (NotImplementedError, "bool", "int64 float32", lambda x: x @ x),
+    (NotImplementedError, "bool", "int64 float32", lambda x: ng.einsum("abij,abjk->ik", x, x)),
+    (RuntimeError, "complex64", "bool float32", lambda x: x.sort()),
+    (RuntimeError, "bool complex64", "int64 float32", lambda x: x.argmax()),
+    (RuntimeError, "complex64", "bool float32", lambda x: ng.maximum(x, x)),
+    (NotImplementedError, "bool int64 complex64", "float32", lambda x: ng.histogram(x, 2)),
+    (NotImplementedError, "int64 bool", "float32 complex64", lambda x: ng.lerp(x, x, 0.5)),
+    (RuntimeError, "int64 bool", "float32 complex64", lambda x: ng.addcdiv(x, x, x)),
+    (NotImplementedError, "int64", "float32 complex64", lambda x: ng.cholesky(x[0, 0] + x.mT[0])),
+    (RuntimeError, "int64", "float32", lambda x: ng.linalg.inv(x)),
+    (TypeError, "float32 bool", "int64", lambda x: ng.unravel_index(x, (2, 2))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("error", "refused", "taken", "call"), REFUSALS)
+def test_refused_dtypes(error, refused, taken, call):
+    # Its matrices are regular, and positive definite when summed as above.
+    x = ng.tensor([[[[2, 1], [1, 1]]]])
+    for name in taken.split():
+        call(x.to(getattr(ng, name)))
+    for name in refused.split():
+        with pytest.raises(error) as caught:
+            call(x.to(getattr(ng, name)))
+        assert caught.type is error, name
+
+
 def test_the_bits_of_a_float_cannot_be_inverted():
     with raises(TypeError, "~", "integer", "float32"):
         _ = ~ng.ones(2)

@@ -10,7 +10,7 @@ from .export import check_tensor, public
 @public(out=True)
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x where |x| > lambd, else 0."""
-    x = check_tensor("hardshrink", input)
+    x = check_tensor("hardshrink", input, kinds="f")
     return E.where(E.le(E.abs(x), lambd), 0.0, x)
 
 
@@ -21,7 +21,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     Raises:
         RuntimeError: the number of weights is neither 1 nor the number of channels.
     """
-    x = check_tensor("prelu", input)
+    x = check_tensor("prelu", input, kinds="f")
     if check_tensor("prelu", weight, "weight", 2).ndim > 1:
         raise RuntimeError(
             f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.ndim}"

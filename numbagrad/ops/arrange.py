@@ -223,7 +223,8 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     """Flat indices as one index tensor per dimension."""
     sizes = ints("unravel_index", (shape,))
     result = []
-    rest = E.to_dtype(check_tensor("unravel_index", indices), dtypes.I64)
+    check_tensor("unravel_index", indices, "indices", kinds="iu", refusal=TypeError)
+    rest = E.to_dtype(indices, dtypes.I64)
     for s in reversed(sizes):
         result.append(E.remainder(rest, s))
         rest = E.floor_divide(rest, s)

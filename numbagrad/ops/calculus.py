@@ -35,7 +35,7 @@ def gradient(
     >>> ng.gradient(ng.tensor([0.0, 1.0, 4.0, 9.0]))
     [tensor([1., 2., 4., 5.])]
     """
-    x = check_tensor("gradient", input)
+    x = check_tensor("gradient", input, kinds="ifc", refusal=RuntimeError)
     dims = list(range(x.ndim)) if dim is None else [dim] if isinstance(dim, int) else list(dim)
     dims = [wrap_dim(d, x.ndim) for d in dims]
     if len(set(dims)) != len(dims):

@@ -20,7 +20,7 @@ from . import view as V
 from .arrange import roll
 from .batching import SHIFT
 from .diagonals import diagonal
-from .export import check_kinds, check_tensor, operands, public
+from .export import check_promoted, check_tensor, operands, public
 from .gather import gather_, scatter_add_zeros
 from .linalg import matmul as _matmul
 from .products import bmm, dot
@@ -34,12 +34,14 @@ from .view import wrap_dim
 @public(out=True)
 def fmax(input: Tensor, other: Tensor) -> Tensor:
     """The larger of both; the number where one is NaN."""
+    check_promoted("fmax", "biuf", input, other, refusal=RuntimeError)
     return E.where(E.logical_or(E.ge(input, other), E.isnan(other)), input, other)
 
 
 @public(out=True)
 def fmin(input: Tensor, other: Tensor) -> Tensor:
     """The smaller of both; the number where one is NaN."""
+    check_promoted("fmin", "biuf", input, other, refusal=RuntimeError)
     return E.where(E.logical_or(E.le(input, other), E.isnan(other)), input, other)
 
 
@@ -48,6 +50,7 @@ def logaddexp2(input: Tensor, other: Tensor) -> Tensor:
     """log2(2**input + 2**other) without overflow."""
     check_tensor("logaddexp2", input)
     check_tensor("logaddexp2", other, "other", 2)
+    check_promoted("logaddexp2", "f", input, other)
     top = E.maximum(input, other).detach()
     top = E.where(E.isfinite(top), top, E.fill(top, 0))
     return E.log2(E.exp2(input - top) + E.exp2(other - top)) + top
@@ -104,7 +107,7 @@ method("polygamma_")(in_place_form("polygamma_", _polygamma))
 @public(inplace=True, out=True)
 def mvlgamma(input: Tensor, p: int) -> Tensor:
     """The logarithm of the multivariate gamma function of dimension p."""
-    x = E.to_floating(check_tensor("mvlgamma", input))
+    x = E.to_floating(check_tensor("mvlgamma", input, kinds="iufc", refusal=RuntimeError))
     if p < 1:
         raise RuntimeError("p has to be greater than or equal to 1")
     constant = p * (p - 1) / 4 * math.log(math.pi)
@@ -121,8 +124,7 @@ def mvlgamma(input: Tensor, p: int) -> Tensor:
 
 
 def _running(name: str, input: Tensor, dim: int) -> Any:
-    x = check_tensor(name, input)
-    check_kinds(R.amax, x)
+    x = check_tensor(name, input, kinds="biuf")
     kind = getattr(return_types, name)
     d = wrap_dim(dim, x.ndim)
     if x.ndim == 0:
@@ -146,7 +148,7 @@ def cummin(input: Tensor, dim: int) -> Any:
 @public(out=True)
 def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     """Logarithms of the running sums of exponentials along a dimension, without overflow."""
-    x = check_tensor("logcumsumexp", input)
+    x = check_tensor("logcumsumexp", input, kinds="fc")
     d = wrap_dim(dim, x.ndim)
     if x.ndim == 0 or x.numel() == 0:
         return V.clone(x)
@@ -236,14 +238,15 @@ def _quantile(
     return result if q.ndim else V.slice_(result, index=(0,))
 
 
-def _spacings(y: Tensor, x: Any, dx: Any, dim: int) -> tuple[Tensor, Any, int]:
-    d = wrap_dim(dim, check_tensor("trapezoid", y).ndim)
+def _spacings(name: str, y: Tensor, x: Any, dx: Any, dim: int) -> tuple[Tensor, Any, int]:
+    d = wrap_dim(dim, check_tensor(name, y, "y", kinds="iufc", refusal=RuntimeError).ndim)
     index = (slice(None),) * d
     n = y._data.shape[d]
     sums = V.slice_(y, index=(*index, slice(1, max(n, 1)))) + V.slice_(
         y, index=(*index, slice(0, max(n - 1, 0))))  # fmt: skip
     if x is None:
         return sums, dx if dx is not None else 1, d
+    check_tensor(name, x, "x", 2, kinds="iufc", refusal=RuntimeError)
     steps = D.diff(x, dim=-1 if x.ndim == 1 else dim)
     if x.ndim == 1:
         steps = V.reshape(steps, (steps.numel(), *(1,) * (y.ndim - d - 1)))
@@ -253,7 +256,7 @@ def _spacings(y: Tensor, x: Any, dx: Any, dim: int) -> tuple[Tensor, Any, int]:
 @public(method=False, aliases=("trapz",))
 def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Any = None, dim: int = -1) -> Tensor:
     """The integral along a dimension by the trapezoidal rule."""
-    sums, steps, d = _spacings(y, x, dx, dim)
+    sums, steps, d = _spacings("trapezoid", y, x, dx, dim)
     return D.sum(sums * steps, d) / 2
 
 
@@ -262,7 +265,7 @@ def cumulative_trapezoid(
     y: Tensor, x: Tensor | None = None, *, dx: Any = None, dim: int = -1
 ) -> Tensor:
     """Running integrals along a dimension by the trapezoidal rule."""
-    sums, steps, d = _spacings(y, x, dx, dim)
+    sums, steps, d = _spacings("cumulative_trapezoid", y, x, dx, dim)
     return D.cumsum(sums * steps / 2, d)
 
 
@@ -272,7 +275,7 @@ def cov(
     aweights: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """The covariance matrix of variables (rows) over observations (columns)."""
-    x = check_tensor("cov", input)
+    x = check_tensor("cov", input, kinds="iufc", refusal=RuntimeError)
     if x.ndim > 2:
         raise RuntimeError(
             f"cov(): expected input to have two or fewer dimensions but got an input with {x.ndim}"
@@ -292,7 +295,8 @@ def cov(
                     f"cov(): expected {name} to have the same numel as there are observations in "
                     f"the input but got {w.numel()} != {x.shape[1]}"
                 )
-            if (w._data < 0).any():
+            known = values_of(w)
+            if known is not None and (known < 0).any():
                 raise RuntimeError(f"cov(): {name} cannot be negative")
             weights = w if weights is None else weights * w
     if weights is None:
@@ -346,6 +350,7 @@ def addbmm(
 def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     """The cross product along a dimension of extent 3."""
     x, y = V.broadcast_all(check_tensor("cross", input), check_tensor("cross", other, "other", 2))
+    check_promoted("cross", "iufc", x, y)
     if dim is None:
         dim = next((i for i, s in enumerate(x._data.shape) if s == 3), -1)
         if dim < 0:
@@ -370,7 +375,8 @@ def cdist(
     compute_mode: str = "use_mm_for_euclid_dist_if_necessary",
 ) -> Tensor:  # fmt: skip
     """The p-norm distances between all rows of two (batches of) matrices."""
-    a, b = check_tensor("cdist", x1, "x1"), check_tensor("cdist", x2, "x2", 2)
+    a = check_tensor("cdist", x1, "x1", kinds="f", refusal=RuntimeError)
+    b = check_tensor("cdist", x2, "x2", 2, kinds="f", refusal=RuntimeError)
     if a.ndim < 2 or b.ndim < 2:
         raise RuntimeError("cdist only supports at least 2D tensors, X1 got: " + f"{a.ndim}D")
     if a._data.shape[-1] != b._data.shape[-1]:
@@ -482,7 +488,7 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
 @public(out=True)
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     """How many elements fall in each of `bins` equal intervals from min to max."""
-    x = check_tensor("histc", input)
+    x = check_tensor("histc", input, kinds="f")
     if bins <= 0:
         raise RuntimeError(f"bins must be > 0, but got {bins}")
     x = E.to_dtype(V.reshape(x, (x.numel(),)), dtypes.F64)

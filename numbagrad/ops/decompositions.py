@@ -81,7 +81,7 @@ def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
 @public("cholesky", out=True)
 def _cholesky(input: Tensor, upper: bool = False) -> Tensor:
     """The Cholesky factor of positive definite matrices, the lower one unless `upper`."""
-    return cholesky(input, upper=upper)
+    return cholesky(check_square("cholesky", input, refusal=NotImplementedError), upper=upper)
 
 
 @public(namespace="linalg", out=True)
@@ -105,8 +105,8 @@ def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -
 @public(out=True)
 def cholesky_solve(input: Tensor, L: Tensor, upper: bool = False) -> Tensor:
     """X with A X = input, from the Cholesky factor of A."""
-    check_matrix("cholesky_solve", input, "b")
-    check_square("cholesky_solve", L, "A")
+    check_matrix("cholesky_solve", input, "b", refusal=NotImplementedError)
+    check_square("cholesky_solve", L, "A", refusal=NotImplementedError)
     low = F.adjoint(L) if upper else L
     # One triangle is read, but the gradient is that of a full matrix, as in PyTorch.
     low = low - F.upper(low, 1).detach()
@@ -116,7 +116,7 @@ def cholesky_solve(input: Tensor, L: Tensor, upper: bool = False) -> Tensor:
 @public(out=True)
 def cholesky_inverse(L: Tensor, upper: bool = False) -> Tensor:
     """The inverse of A, from its Cholesky factor."""
-    check_square("cholesky_inverse", L)
+    check_square("cholesky_inverse", L, refusal=NotImplementedError)
     shape = tuple(L._data.shape)
     return cholesky_solve(V.expand_to(eye_like(L, shape[-1]), shape), L, upper)
 
@@ -166,14 +166,14 @@ def eigh(A: Tensor, UPLO: str = "L") -> Any:
     The gradient is that on Hermitian matrices. That of the vectors is infinite where eigenvalues
     repeat.
     """
-    check_square("linalg.eigh", A)
+    check_square("linalg.eigh", A, refusal=NotImplementedError)
     return return_types.linalg_eigh(*F.eigh(A, uplo=_check_uplo(UPLO)))
 
 
 @public(namespace="linalg", out=True)
 def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
     """The eigenvalues of Hermitian matrices, ascending."""
-    check_square("linalg.eigvalsh", A)
+    check_square("linalg.eigvalsh", A, refusal=NotImplementedError)
     return F.eigh(A, uplo=_check_uplo(UPLO))[0]
 
 
@@ -244,7 +244,7 @@ def _svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> Any:
 def householder_product(A: Tensor, tau: Tensor) -> Tensor:
     """The first n columns of the product of Householder reflectors, shape (..., m, n)."""
     name = "linalg.householder_product"
-    check_matrix(name, A, "input")
+    check_matrix(name, A, "input", refusal=NotImplementedError)
     check_tensor(name, tau, "tau", 2)
     m, n = A._data.shape[-2:]
     if m < n:
@@ -379,7 +379,7 @@ public("chain_matmul", method=False)(lambda *matrices: multi_dot(matrices))
 @public(namespace="linalg", out=True)
 def vander(x: Tensor, *, N: int | None = None) -> Tensor:
     """Powers 0 to N - 1 of each element along a new last dimension."""
-    check_tensor("linalg.vander", x, "x")
+    check_tensor("linalg.vander", x, "x", kinds="iufc", refusal=RuntimeError)
     x = F.rows(x) if x.ndim == 0 else x
     n = x._data.shape[-1] if N is None else N
     if n <= 1:
@@ -393,7 +393,7 @@ def vander(x: Tensor, *, N: int | None = None) -> Tensor:
 @public(namespace="linalg", out=True)
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     """The sum of conj(x) * y along a dimension; the shapes broadcast."""
-    check_tensor("linalg.vecdot", x, "x")
+    check_tensor("linalg.vecdot", x, "x", kinds="fc", refusal=RuntimeError)
     check_tensor("linalg.vecdot", y, "y", 2)
     if x._data.dtype is not y._data.dtype:
         raise RuntimeError(

@@ -95,6 +95,10 @@ def _triangle_indices(name: str, row: int, col: int, offset: int, dtype: Any, ma
     if row < 0 or col < 0:
         raise RuntimeError(f"{name}: row and col must be non-negative, got {row} and {col}")
     d = dtypes.of(dtypes.int64 if dtype is None else dtype).np
+    if d not in (np.int32, np.int64):
+        raise NotImplementedError(
+            f'"{name}" not implemented for {dtypes.of(d)}: indices are int32 or int64'
+        )
     return leaf(np.stack(np.nonzero(mask(np.ones((row, col), bool), offset))).astype(d))
 
 

@@ -6,9 +6,12 @@ import string
 from collections.abc import Sequence
 from typing import Any
 
+from .. import dtypes
 from ..tensor import Tensor
 from . import linalg as L
 from . import view as V
+from .elementwise import to_dtype
+from .export import check_tensor
 from .reduction import sum_
 
 
@@ -82,13 +85,20 @@ def _sum_out(x: Tensor, term: str, keep: str) -> tuple[Tensor, str]:
     dim = tuple(i for i, c in enumerate(term) if c not in keep)
     if not dim:
         return x, term
+    if x._data.dtype.kind in "biu":
+        x = to_dtype(x, dtypes.I64)
     return sum_(x, dim=dim, keepdim=False), "".join(c for c in term if c in keep)
 
 
 def _pair(x: Tensor, a: str, y: Tensor, b: str, keep: str) -> tuple[Tensor, str]:
     """Contract two operands over the letters that nobody else needs."""
+    if any(c not in keep for c in a + b):
+        check_tensor("einsum", x, kinds="iufc")
     x, a = _sum_out(x, a, b + keep)
     y, b = _sum_out(y, b, a + keep)
+    if x._data.dtype.kind in "iu":  # what was summed is wider
+        wide = dtypes.promote(x._data.dtype, y._data.dtype)
+        x, y = to_dtype(x, wide), to_dtype(y, wide)
     batch = [c for c in a if c in b and c in keep]
     summed = [c for c in a if c in b and c not in keep]
     rows = [c for c in a if c not in b]

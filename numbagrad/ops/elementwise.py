@@ -131,7 +131,7 @@ pow = elementwise(
     doc="x to the power y.", domain=((0.5, 3), (-2, 3)),
 )  # fmt: skip
 maximum = elementwise(
-    "maximum", "maximum(x, y)", np.maximum, inputs=_XY, kinds="biuf",
+    "maximum", "maximum(x, y)", np.maximum, inputs=_XY, kinds="biuf", refusal=RuntimeError,
     grad=(
         lambda g, x, y: where(x < y, fill(g, 0), where(eq(x, y), g * 0.5, g)),
         lambda g, x, y: where(y < x, fill(g, 0), where(eq(x, y), g * 0.5, g)),
@@ -140,7 +140,7 @@ maximum = elementwise(
     public=("maximum",),
 )  # fmt: skip
 minimum = elementwise(
-    "minimum", "minimum(x, y)", np.minimum, inputs=_XY, kinds="biuf",
+    "minimum", "minimum(x, y)", np.minimum, inputs=_XY, kinds="biuf", refusal=RuntimeError,
     grad=(
         lambda g, x, y: where(x > y, fill(g, 0), where(eq(x, y), g * 0.5, g)),
         lambda g, x, y: where(y > x, fill(g, 0), where(eq(x, y), g * 0.5, g)),

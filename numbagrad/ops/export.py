@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import dtypes
 from ..dispatch import bind
-from ..eager import accepted
+from ..eager import refused
 from ..inplace import assign_out, check_out, check_overlap, in_place_form
 from ..tensor import Tensor, wrap
 from .registry import REGISTRY, Op
@@ -54,22 +54,37 @@ def operands(name: str, x: Any, y: Any) -> tuple[Any, Any]:
 def check_kinds(op: Op, x: Tensor) -> None:
     """Raise unless the op takes the dtype of `x`."""
     if x._data.dtype.kind not in op.kinds:
-        raise NotImplementedError(
-            f'"{op.name}" not implemented for {x.dtype}: {accepted(op.kinds)}'
-        )
+        raise op.refusal(refused(op.name, x._data.dtype, op.kinds))
 
 
-def check_tensor(name: str, x: Any, argument: str = "input", position: int = 1) -> Tensor:
-    """`x` if it is a tensor.
+def check_promoted(
+    name: str, kinds: str, *operands: Any, refusal: type[RuntimeError] = NotImplementedError
+) -> None:
+    """Raise unless what tensors and numbers promote to is of a dtype kind among `kinds`."""
+    if all(isinstance(x, Tensor) and x._data.dtype.kind in kinds for x in operands):
+        return  # no promotion leads out of the kinds
+    d = dtypes.result_dtype([x._data if isinstance(x, Tensor) else x for x in operands])
+    if d.kind not in kinds:
+        raise refusal(refused(name, d, kinds))
+
+
+def check_tensor(
+    name: str, x: Any, argument: str = "input", position: int = 1, *, kinds: str = "biufc",
+    refusal: type[Exception] = NotImplementedError,
+) -> Tensor:  # fmt: skip
+    """`x` if it is a tensor of a dtype kind among `kinds`.
 
     Raises:
-        TypeError: it is not; the message is PyTorch's and says what to do.
+        TypeError: it is no tensor; the message is PyTorch's and says what to do.
+        NotImplementedError, or the class given as `refusal`: its dtype is of another kind.
     """
     if not isinstance(x, Tensor):
         raise TypeError(
             f"{name}(): argument '{argument}' (position {position}) must be Tensor, not "
             f"{type(x).__name__}; convert it with ng.tensor(...)"
         )
+    if x._data.dtype.kind not in kinds:
+        raise refusal(refused(name, x._data.dtype, kinds))
     return x
 
 
@@ -99,19 +114,21 @@ def public(
     method: bool = True,
     inplace: bool = False,
     out: bool = False,
+    typed: bool = True,
     aliases: tuple[str, ...] = (),
     namespace: str | None = None,
 ) -> Callable[[F], F]:
     """Decorator: publish a function of tensors as ``ng.<name>`` and as a method.
 
-    With a `namespace` it is published as ``ng.<namespace>.<name>``, and has no method.
+    With a `namespace` it is published as ``ng.<namespace>.<name>``, and has no method. `typed`: the
+    dtype of `out` is that of the computation, where the function takes one.
 
     The decorated function itself stays as it is, for use by other ops.
     """
 
     def decorate(fn: F) -> F:
         own = name or fn.__name__
-        visible = accepts_out(fn, own) if out else fn
+        visible = accepts_out(fn, own, typed=typed) if out else fn
         if namespace is not None:
             NAMESPACES[namespace].update(dict.fromkeys((own, *aliases), visible))
             return fn
@@ -126,14 +143,14 @@ def public(
     return decorate
 
 
-def accepts_out(fn: F, name: str | None = None) -> F:
+def accepts_out(fn: F, name: str | None = None, *, typed: bool = True) -> F:
     """`fn` with the argument ``out=``, a tensor (or several) to store the result in.
 
-    Where the function takes a dtype, that of `out` is the default.
+    Where the function takes a dtype, that of `out` is the default if `typed`.
     """
     own = name or fn.__name__
     signature = inspect.signature(fn)
-    typed = "dtype" in signature.parameters
+    typed = typed and "dtype" in signature.parameters
 
     @functools.wraps(fn)
     def with_out(*args: Any, out: Any = None, **kwargs: Any) -> Any:

@@ -14,7 +14,7 @@ from ..kernels import reference as ref
 from ..tensor import Tensor, wrap
 from . import elementwise as E
 from . import view as V
-from .export import check_tensor, operand, operands, public, publish_operators
+from .export import check_promoted, check_tensor, operand, operands, public, publish_operators
 
 
 def _scaled(x: Any, alpha: Any) -> Any:
@@ -73,6 +73,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
         if d.kind in "iu":
             # (x - fmod(x, y)) is a multiple of y: its floor division is exact.
             return E.floor_divide(E.sub(input, E.fmod(input, other)), other)
+        check_promoted("div", "iuf", input, other)
         return E.trunc(E.div(input, other))
     raise RuntimeError(
         "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
@@ -148,7 +149,7 @@ Tensor.__invert__ = _invert  # type: ignore[method-assign]
 @public()
 def positive(input: Tensor) -> Tensor:
     """The tensor itself."""
-    return check_tensor("positive", input)
+    return check_tensor("positive", input, kinds="iufc", refusal=RuntimeError)
 
 
 @public(inplace=True, out=True)
@@ -157,6 +158,7 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     x = check_tensor("round", input)
     if decimals == 0:
         return E.rint(x)
+    check_tensor("round with decimals", x, kinds="f")
     scale = 10.0 ** builtins.abs(decimals)
     return E.rint(x * scale) / scale if decimals > 0 else E.rint(x / scale) * scale
 
@@ -164,6 +166,7 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
 @public(inplace=True, out=True)
 def frac(input: Tensor) -> Tensor:
     """x - trunc(x)."""
+    check_tensor("frac", input, kinds="f")
     return input - E.trunc(input)
 
 
@@ -255,6 +258,7 @@ def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
     for name, x in (("end", end), ("weight", weight)):
         if isinstance(x, Tensor) and x._data.dtype is not check_tensor("lerp", input)._data.dtype:
             raise RuntimeError(f"expected dtype {input.dtype} for `{name}` but got dtype {x.dtype}")
+    check_promoted("lerp", "fc", input, end)
     difference = end - input
     if isinstance(weight, Tensor):
         near = E.lt(E.abs(weight), 0.5)
@@ -267,12 +271,14 @@ def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
 @public(inplace=True, out=True)
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
     """input + value * tensor1 * tensor2."""
+    check_promoted("addcmul", "iufc", input, tensor1, tensor2)
     return input + (tensor1 * tensor2 if value == 1 else tensor1 * tensor2 * value)
 
 
 @public(inplace=True, out=True)
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
     """input + value * tensor1 / tensor2."""
+    check_promoted("addcdiv", "fc", tensor1, tensor2, refusal=RuntimeError)
     return input + (tensor1 / tensor2 if value == 1 else tensor1 * value / tensor2)
 
 
@@ -281,6 +287,7 @@ def logaddexp(input: Tensor, other: Tensor) -> Tensor:
     """log(exp(input) + exp(other)) without overflow."""
     check_tensor("logaddexp", input)
     check_tensor("logaddexp", other, "other", 2)
+    check_promoted("logaddexp", "fc", input, other)
     top = E.maximum(E.real(input), E.real(other)).detach()
     top = E.where(E.isfinite(top), top, E.fill(top, 0))
     return E.log(E.exp(input - top) + E.exp(other - top)) + top
@@ -289,6 +296,7 @@ def logaddexp(input: Tensor, other: Tensor) -> Tensor:
 @public(inplace=True, out=True)
 def hypot(input: Tensor, other: Tensor) -> Tensor:
     """sqrt(input**2 + other**2) without overflow."""
+    check_promoted("hypot", "f", input, other)
     big = E.maximum(E.abs(input), E.abs(other)).detach()
     scale = E.where(E.logical_and(big > 0, E.isfinite(big)), big, E.fill(big, 1))
     r = E.sqrt(E.square(input / scale) + E.square(other / scale)) * scale
@@ -327,7 +335,7 @@ xlog1py = E.elementwise(
 @public(inplace=True, out=True)
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
     """log(x / (1 - x)), with x limited to [eps, 1 - eps] if eps is given."""
-    x = E.to_floating(input)
+    x = E.to_floating(check_tensor("logit", input, kinds="biuf"))
     x = x if eps is None else clamp(x, eps, 1 - eps)
     return E.log(x) - E.log1p(-x)
 
@@ -370,6 +378,7 @@ def heaviside(input: Tensor, values: Tensor) -> Tensor:
             f"heaviside is not yet implemented for tensors with different dtypes: {input.dtype} "
             f"and {values.dtype}; convert one with .to(dtype)"
         )
+    check_tensor("heaviside", input, kinds="biuf", refusal=RuntimeError)
     above = E.to_dtype(input > 0, input._data.dtype)
     return E.where(E.eq(input, 0), values, above)
 
@@ -377,12 +386,14 @@ def heaviside(input: Tensor, values: Tensor) -> Tensor:
 @public(inplace=True, out=True)
 def deg2rad(input: Tensor) -> Tensor:
     """Degrees to radians."""
+    check_tensor("deg2rad", input, kinds="biuf", refusal=RuntimeError)
     return input * (math.pi / 180)
 
 
 @public(inplace=True, out=True)
 def rad2deg(input: Tensor) -> Tensor:
     """Radians to degrees."""
+    check_tensor("rad2deg", input, kinds="biuf", refusal=RuntimeError)
     return input * (180 / math.pi)
 
 
@@ -399,6 +410,8 @@ def angle(input: Tensor) -> Tensor:
 @public(method=False, out=True)
 def polar(abs: Tensor, angle: Tensor) -> Tensor:
     """Complex numbers from absolute values and angles."""
+    check_tensor("polar", abs, "abs", kinds="f", refusal=RuntimeError)
+    check_tensor("polar", angle, "angle", 2, kinds="f", refusal=RuntimeError)
     return E.make_complex(abs * E.cos(angle), abs * E.sin(angle))
 
 
@@ -454,12 +467,14 @@ def equal(input: Tensor, other: Tensor) -> bool:
 @public(out=True)
 def isposinf(input: Tensor) -> Tensor:
     """True where x is +inf."""
+    check_tensor("isposinf", input, kinds="biuf", refusal=RuntimeError)
     return E.eq(input, math.inf)
 
 
 @public(out=True)
 def isneginf(input: Tensor) -> Tensor:
     """True where x is -inf."""
+    check_tensor("isneginf", input, kinds="biuf", refusal=RuntimeError)
     return E.eq(input, -math.inf)
 
 

@@ -11,35 +11,41 @@ from . import view as V
 from .export import check_tensor
 
 
-def check_matrix(name: str, x: Any, argument: str = "A", position: int = 1) -> Tensor:
+def check_matrix(
+    name: str, x: Any, argument: str = "A", position: int = 1, *,
+    refusal: type[RuntimeError] = RuntimeError,
+) -> Tensor:  # fmt: skip
     """`x` if it is a (batch of) matrices of floating-point or complex numbers.
 
     Raises:
         TypeError: it is no tensor.
-        RuntimeError: it has fewer than two dimensions, or another dtype.
+        RuntimeError: it has fewer than two dimensions.
+        RuntimeError, or the class given as `refusal`: it has another dtype.
     """
     check_tensor(name, x, argument, position)
-    check_float(name, x)
+    check_float(name, x, refusal)
     if x.ndim < 2:
         raise RuntimeError(f"{name}: The input tensor {argument} must have at least 2 dimensions.")
     return x
 
 
-def check_float(name: str, x: Tensor) -> None:
+def check_float(name: str, x: Tensor, refusal: type[RuntimeError] = RuntimeError) -> None:
     if x._data.dtype.kind not in "fc":
-        raise RuntimeError(
+        raise refusal(
             f"{name}: Expected a floating point or complex tensor as input. Got {x.dtype}; convert "
             "it with .to(ng.float32)"
         )
     if x._data.dtype.itemsize == 2:
-        raise RuntimeError(
+        raise NotImplementedError(
             f"{name}: Low precision dtypes not supported. Got {x.dtype}; convert it with .float()"
         )
 
 
-def check_square(name: str, x: Any, argument: str = "A") -> Tensor:
-    """`x` if it is a (batch of) square matrices."""
-    check_matrix(name, x, argument)
+def check_square(
+    name: str, x: Any, argument: str = "A", *, refusal: type[RuntimeError] = RuntimeError
+) -> Tensor:
+    """`x` if it is a (batch of) square matrices; raises as `check_matrix` does."""
+    check_matrix(name, x, argument, refusal=refusal)
     m, n = x._data.shape[-2:]
     if m != n:
         raise RuntimeError(

@@ -30,7 +30,7 @@ from .batching import (
     split,
 )
 from .elementwise import conj
-from .export import check_tensor, public
+from .export import check_kinds, check_tensor, public
 from .registry import call, primitive
 
 Shape = tuple[int, ...]
@@ -294,12 +294,7 @@ def _along(name: str, op: Any, input: Tensor, dim: int, dtype: Any) -> Tensor:
     x = check_tensor(name, input)
     if dtype is not None:
         x = E.to_dtype(x, dtypes.of(dtype).np)
-    d = x._data.dtype
-    if d.kind != "f":
-        raise RuntimeError(
-            f'"{name}" not implemented for {x.dtype}; convert with .float() or pass '
-            "dtype=ng.float32"
-        )
+    check_kinds(op, x)
     shape = x._data.shape
     if not shape:
         V.wrap_dim(dim, 0)
@@ -307,13 +302,13 @@ def _along(name: str, op: Any, input: Tensor, dim: int, dtype: Any) -> Tensor:
     return bind(op, (x,), {"dim": V.wrap_dim(dim, len(shape))})
 
 
-@public(out=True)
+@public(out=True, typed=False)
 def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """exp(input) scaled so that the sum along `dim` is 1.
 
     Raises:
         IndexError: there is no such dimension.
-        RuntimeError: the tensor is not of a real floating-point dtype.
+        NotImplementedError: the tensor is not of a real floating-point dtype.
 
     >>> import numbagrad as ng
     >>> ng.softmax(ng.zeros(2), dim=0).tolist()
@@ -322,7 +317,7 @@ def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     return _along("softmax", softmax_, input, dim, dtype)
 
 
-@public(out=True)
+@public(out=True, typed=False)
 def log_softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """log(softmax(input, dim)), accurate where softmax underflows; raises as softmax does.
 

@@ -30,12 +30,14 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
 
     Raises:
         RuntimeError: the inner extents or the dtypes differ.
+        NotImplementedError: tensors of bools.
 
     >>> import numbagrad as ng
     >>> ng.matmul(ng.ones(2, 3), ng.ones(3))
     tensor([3., 3.])
     """
-    x, y = check_tensor("matmul", input), check_tensor("matmul", other, "other", 2)
+    x = check_tensor("matmul", input, kinds="iufc")
+    y = check_tensor("matmul", other, "other", 2)
     _same_dtype("matmul", x, y)
     a, b = x._data.shape, y._data.shape
     if not a or not b:

@@ -56,7 +56,7 @@ def sum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = N
 @public(out=True)
 def nansum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The sum with NaNs counted as 0."""
-    check_tensor("nansum", input)
+    check_tensor("nansum", input, kinds="biuf", refusal=RuntimeError)
     return sum(E.where(E.isnan(input), E.number_like(input, 0), input), dim, keepdim, dtype=dtype)
 
 
@@ -105,8 +105,8 @@ def prod(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = 
 
 def _extremum(name: str, input: Tensor, dim: Any, keepdim: bool) -> Any:
     full, arg = (R.amax, R.argmax) if name == "max" else (R.amin, R.argmin)
-    check_kinds(full, input)
     if dim is None:
+        check_kinds(full, input)
         if input.numel() == 0:
             raise RuntimeError(
                 f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
@@ -213,19 +213,15 @@ def aminmax(input: Tensor, *, dim: Any = None, keepdim: bool = False) -> Any:
 @public(out=True)
 def argmax(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """The index of the maximum along a dimension, or in the flattened tensor; int64."""
-    return _arg("argmax", R.argmax, _ordered("argmax", input), dim, keepdim)
+    check_tensor("argmax", input, kinds="iuf", refusal=RuntimeError)
+    return _arg("argmax", R.argmax, input, dim, keepdim)
 
 
 @public(out=True)
 def argmin(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """The index of the minimum along a dimension, or in the flattened tensor; int64."""
-    return _arg("argmin", R.argmin, _ordered("argmin", input), dim, keepdim)
-
-
-def _ordered(name: str, x: Tensor) -> Tensor:
-    if check_tensor(name, x)._data.dtype.kind == "b":
-        raise RuntimeError(f'"{name}" not implemented for {x.dtype}; convert it with .int()')
-    return x
+    check_tensor("argmin", input, kinds="iuf", refusal=RuntimeError)
+    return _arg("argmin", R.argmin, input, dim, keepdim)
 
 
 def _truth(x: Tensor, r: Tensor) -> Tensor:
@@ -412,7 +408,7 @@ def _nuclear(x: Tensor, dim: Dim, keepdim: bool) -> Tensor:
 @public(inplace=True, out=True)
 def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """Running sums along a dimension."""
-    x = _accumulated(check_tensor("cumsum", input), dtype)
+    x = check_tensor("cumsum", _accumulated(check_tensor("cumsum", input), dtype), kinds="iufc")
     d = wrap_dim(dim, x.ndim)
     return R.cumsum(x, dim=d) if x.ndim else V.clone(x)
 
@@ -420,7 +416,7 @@ def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
 @public(inplace=True, out=True)
 def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """Running products along a dimension."""
-    x = _accumulated(check_tensor("cumprod", input), dtype)
+    x = check_tensor("cumprod", _accumulated(check_tensor("cumprod", input), dtype), kinds="iufc")
     d = wrap_dim(dim, x.ndim)
     return R.cumprod(x, dim=d) if x.ndim else V.clone(x)
 
@@ -457,6 +453,6 @@ def diff(
 @public()
 def trace(input: Tensor) -> Tensor:
     """The sum of the diagonal of a matrix."""
-    if check_tensor("trace", input).ndim != 2:
+    if check_tensor("trace", input, kinds="iufc").ndim != 2:
         raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {input.ndim}")
     return sum(V.diagonal(input, offset=0, dim1=0, dim2=1))

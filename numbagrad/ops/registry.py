@@ -102,6 +102,8 @@ class Op:
     flops: Callable[..., int] | None = None
     #: Dtype kinds that the op takes, in NumPy's letters.
     kinds: str = "biufc"
+    #: What it raises for others.
+    refusal: type[RuntimeError] = NotImplementedError
     #: Names under which rules read the outputs.
     outputs: tuple[str, ...] = ("out",)
     #: The rules take None, not zeros, for one of several outputs that no gradient reached.
@@ -306,7 +308,9 @@ def elementwise(
 ) -> Op:
     """Declare an op that computes each element of its result from one element of each input."""
 
-    dtype = dtype.limited(name, facts.get("kinds", dtype.kinds))
+    dtype = dtype.limited(
+        name, facts.get("kinds", dtype.kinds), facts.get("refusal", NotImplementedError)
+    )
 
     def abstract(*avals: Any) -> Aval:
         shapes = [a.shape for a in avals if hasattr(a, "shape")]

@@ -238,6 +238,7 @@ def index_reduce(
         raise RuntimeError(
             f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin, got {reduce!r}"
         )
+    check_tensor("index_reduce", x, kinds="iuf")
     source = _check_slices("index_reduce", x, d, i, source)
     places = V.reshape(i, (i.numel(), *(1,) * (x.ndim - d - 1)))
     places = V.expand_to(places, tuple(source._data.shape))
@@ -245,6 +246,8 @@ def index_reduce(
     return V.reshape(r, tuple(input._data.shape))
 
 
+#: The dtype kinds of reductions that do not take all.
+_REDUCED = {"mean": "iufc", "amax": "biuf", "amin": "biuf"}
 #: What a place that `include_self=False` overwrites starts from.
 _NEUTRAL = {"sum": 0, "mean": 0, "prod": 1, "amax": -np.inf, "amin": np.inf}
 
@@ -263,6 +266,7 @@ def scatter_reduce(
         raise RuntimeError(
             f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce!r}"
         )
+    check_tensor(f"scatter_reduce by {reduce}", x, kinds=_REDUCED.get(reduce, "biufc"))
     d, index = _check_scatter("scatter_reduce", x, dim, index, src)
     if index.numel() == 0:
         return V.clone(x)

@@ -135,7 +135,9 @@ def solve_triangular(
     With `unitriangular` the diagonal of A counts as ones. A zero on the diagonal gives inf or NaN.
     """
     name = "linalg.solve_triangular"
-    check_same_dtype(name, check_square(name, A), check_matrix(name, B, "B", 2))
+    check_same_dtype(
+        name, check_square(name, A, refusal=NotImplementedError), check_matrix(name, B, "B", 2)
+    )
     a, b = A._data.shape, B._data.shape
     if a[-1] != b[-2 if left else -1]:
         raise RuntimeError(
@@ -155,8 +157,8 @@ def triangular_solve(
     b: Tensor, A: Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False
 ) -> Any:
     """X with A X = b for a triangular A (or its transpose), and A itself."""
-    check_matrix("triangular_solve", b, "b")
-    check_square("triangular_solve", A)
+    check_matrix("triangular_solve", b, "b", refusal=NotImplementedError)
+    check_square("triangular_solve", A, refusal=NotImplementedError)
     a = F.transpose_last(A) if transpose else A
     x = F.solve_triangular(a, b, is_upper=upper != transpose, unit=unitriangular)
     return return_types.triangular_solve(x, V.clone(A))
@@ -168,7 +170,9 @@ def triangular_solve(
 @public(namespace="linalg", out=True)
 def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) -> Any:
     """LU factors in one matrix, pivots (from 1), and for each matrix 0 or its zero pivot."""
-    lu, pivots, info = F.lu_factor(check_matrix("linalg.lu_factor_ex", A), pivot=bool(pivot))
+    lu, pivots, info = F.lu_factor(
+        check_matrix("linalg.lu_factor_ex", A, refusal=NotImplementedError), pivot=bool(pivot)
+    )
     _raise_if("linalg.lu_factor_ex", "U has a zero on its diagonal", info, check_errors)
     return return_types.linalg_lu_factor_ex(lu, pivots, info)
 
@@ -180,7 +184,9 @@ def lu_factor(A: Tensor, *, pivot: bool = True) -> Any:
     Raises:
         LinAlgError: a matrix is singular.
     """
-    lu, pivots, info = F.lu_factor(check_matrix("linalg.lu_factor", A), pivot=bool(pivot))
+    lu, pivots, info = F.lu_factor(
+        check_matrix("linalg.lu_factor", A, refusal=NotImplementedError), pivot=bool(pivot)
+    )
     _raise_if(
         "linalg.lu_factor", "U has a zero on its diagonal; lu_solve would divide by it", info, True
     )
@@ -190,7 +196,9 @@ def lu_factor(A: Tensor, *, pivot: bool = True) -> Any:
 @public("lu")
 def _lu(A: Tensor, pivot: bool = True, get_infos: bool = False) -> Any:
     """LU factors in one matrix and pivots; with `get_infos` also where a pivot is zero."""
-    lu, pivots, info = F.lu_factor(check_matrix("lu", A), pivot=bool(pivot))
+    lu, pivots, info = F.lu_factor(
+        check_matrix("lu", A, refusal=NotImplementedError), pivot=bool(pivot)
+    )
     return (lu, pivots, info) if get_infos else (lu, pivots)
 
 
@@ -217,7 +225,12 @@ def lu_unpack(
     LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpack_pivots: bool = True
 ) -> Any:
     """P, L and U from what `lu_factor` gives; those that are not asked for are empty."""
-    empty = wrap(np.zeros((0,), check_matrix("lu_unpack", LU_data, "LU_data")._data.dtype))
+    if check_tensor("lu_unpack", LU_data, "LU_data").ndim < 2:
+        raise RuntimeError(
+            "lu_unpack: The input tensor LU_data must have at least 2 dimensions, but it has "
+            f"{LU_data.ndim}"
+        )
+    empty = wrap(np.zeros((0,), LU_data._data.dtype))
     if unpack_pivots and LU_pivots._data.dtype != np.int32:
         raise RuntimeError(
             "torch.lu_unpack: LU_pivots is expected to be a contiguous tensor of torch.int32 dtype."
@@ -230,7 +243,9 @@ def lu_unpack(
 @public(namespace="linalg", out=True)
 def lu(A: Tensor, *, pivot: bool = True) -> Any:
     """P, L and U with A = P L U; P is empty without pivoting."""
-    packed, pivots, _ = F.lu_factor(check_matrix("linalg.lu", A), pivot=bool(pivot))
+    packed, pivots, _ = F.lu_factor(
+        check_matrix("linalg.lu", A, refusal=NotImplementedError), pivot=bool(pivot)
+    )
     p = _permutation_matrix(packed, pivots) if pivot else wrap(np.zeros((0,), A._data.dtype))
     return return_types.linalg_lu(p, *_lower_upper(packed))
 

@@ -10,7 +10,7 @@ from .. import dtypes, return_types
 from ..tensor import Tensor, wrap
 from . import elementwise as E
 from . import view as V
-from .export import check_tensor, public
+from .export import check_promoted, check_tensor, public
 from .gather import (
     _at,
     gather_,
@@ -33,7 +33,7 @@ def _sorted(kind: Any, x: Tensor, order: Tensor, d: int) -> Any:
 @public(out=True)
 def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Any:
     """Sorted values and their indices along a dimension; stable, NaN counts as largest."""
-    d = wrap_dim(dim, check_tensor("sort", input).ndim)
+    d = wrap_dim(dim, check_tensor("sort", input, kinds="biuf", refusal=RuntimeError).ndim)
     order = sort_order(input, dim=d, descending=bool(descending)) if input.ndim else input
     return _sorted(return_types.sort, input, order, d)
 
@@ -53,7 +53,7 @@ def msort(input: Tensor) -> Tensor:
 @public(out=True)
 def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
     """The k largest (or smallest) values along a dimension, in order, and their indices."""
-    d = wrap_dim(dim, check_tensor("topk", input).ndim)
+    d = wrap_dim(dim, check_tensor("topk", input, kinds="iuf", refusal=RuntimeError).ndim)
     if not 0 <= k <= (input._data.shape[d] if input.ndim else 1):
         raise RuntimeError("selected index k out of range")
     if input.ndim == 0:
@@ -73,7 +73,7 @@ def _pick(kind: Any, x: Tensor, order: Tensor, position: int, d: int, keepdim: b
 @public(out=True)
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     """The k-th smallest value along a dimension, and its index."""
-    d = wrap_dim(dim, check_tensor("kthvalue", input).ndim)
+    d = wrap_dim(dim, check_tensor("kthvalue", input, kinds="iuf").ndim)
     x = _at_least_1d(input)
     if not 1 <= k <= x._data.shape[d]:
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {d}")
@@ -95,9 +95,7 @@ def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> A
 
 
 def _median(kind: Any, input: Tensor, dim: int | None, keepdim: bool, skip_nan: bool) -> Any:
-    x = check_tensor(kind.__name__, input)
-    if x._data.dtype.kind in "bc":
-        raise NotImplementedError(f'"{kind.__name__}" not implemented for {x.dtype}')
+    x = check_tensor(kind.__name__, input, kinds="iuf")
     if dim is None:
         if x.numel() == 0:
             return E.add(sum_(x, dim=tuple(range(x.ndim)), keepdim=False), np.nan)
@@ -124,7 +122,7 @@ def _median(kind: Any, input: Tensor, dim: int | None, keepdim: bool, skip_nan: 
 @public(out=True)
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
     """The most frequent value along a dimension (the smallest of several), and its last index."""
-    x = check_tensor("mode", input)
+    x = check_tensor("mode", input, kinds="biuf")
     d = wrap_dim(dim, x.ndim)
     if x.ndim == 0:
         return _sorted(return_types.mode, x, x, 0)
@@ -164,6 +162,7 @@ def searchsorted(
             "right was True"
         )
     values = input if isinstance(input, Tensor) else wrap(np.asarray(input))
+    check_promoted("searchsorted", "iuf", sequence, values)
     if sorter is not None:
         sequence = gather_(sequence, sorter, dim=sequence.ndim - 1)
     if sequence.ndim > 1 and sequence.shape[:-1] != values.shape[:-1]:
@@ -195,6 +194,8 @@ def isin(
 ) -> Tensor:
     """True for the elements that are among `test_elements`."""
     a, b = (x if isinstance(x, Tensor) else wrap(np.asarray(x)) for x in (elements, test_elements))
+    for t in (a, b):
+        check_tensor("isin", t, kinds="iuf", refusal=RuntimeError)
     n = b.numel()
     if n == 0:
         return wrap(np.full(a._data.shape, bool(invert)))
@@ -211,7 +212,7 @@ def unique(
 ) -> Any:  # fmt: skip
     """The distinct elements (or slices of a dimension) in order; with the place of each element
     among them and their counts if asked for."""
-    data = check_tensor("unique", input)._data
+    data = check_tensor("unique", input, kinds="biuf")._data
     axis = None if dim is None else wrap_dim(dim, input.ndim)
     values, inverse, counts = np.unique(data, return_inverse=True, return_counts=True, axis=axis)
     result = [wrap(values)]
@@ -227,7 +228,7 @@ def unique_consecutive(
     input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
     """The elements (or slices of a dimension) without those that equal their predecessor."""
-    data = check_tensor("unique_consecutive", input)._data
+    data = check_tensor("unique_consecutive", input, kinds="biuf")._data
     axis = 0 if dim is None else wrap_dim(dim, input.ndim)
     rows = data.reshape(-1) if dim is None else data
     moved = np.moveaxis(rows, axis, 0)
@@ -249,8 +250,8 @@ def unique_consecutive(
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     """How often each non-negative int occurs, or the sum of its weights."""
     w = None if weights is None else weights._data
-    data = check_tensor("bincount", input)._data
-    if data.ndim != 1 or data.dtype.kind not in "iu" or (data.size and data.min() < 0):
+    data = check_tensor("bincount", input, kinds="iu")._data
+    if data.ndim != 1 or (data.size and data.min() < 0):
         raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
     r = np.bincount(data, w, minlength)
     if weights is not None:
@@ -268,15 +269,14 @@ def histogram(
     `bins`: a number of equal bins over `range` (that of the input by default), or edges.
 
     Raises:
-        RuntimeError: integers, or weights and edges that do not fit.
+        NotImplementedError: no floating-point numbers.
+        RuntimeError: weights and edges that do not fit.
 
     >>> import numbagrad as ng
     >>> ng.histogram(ng.tensor([0.0, 1.0, 1.0, 2.0]), 2).hist
     tensor([1., 3.])
     """
-    x = check_tensor("histogram", input)
-    if x._data.dtype.kind != "f":
-        raise RuntimeError(f'"histogram" not implemented for {x.dtype}; convert it with .float()')
+    x = check_tensor("histogram", input, kinds="f")
     if weight is not None and weight._data.shape != x._data.shape:
         raise RuntimeError(
             "histogramdd(): if weight tensor is provided it should have the same shape as the "

@@ -16,7 +16,7 @@ from ..kernels import series
 from ..tensor import Tensor
 from . import elementwise as E
 from .batching import SHIFT, batch_elementwise
-from .export import check_tensor, public
+from .export import check_promoted, check_tensor, public
 from .registry import Op, broadcast_shapes, call, primitive
 
 
@@ -77,43 +77,43 @@ def i0(input: Tensor) -> Tensor:
     >>> ng.i0(ng.tensor([0.0, 1.0]))
     tensor([1.0000, 1.2661])
     """
-    return _i0(E.to_floating(check_tensor("i0", input)))
+    return _i0(E.to_floating(check_tensor("i0", input, kinds="biuf")))
 
 
 @public(namespace="special", out=True)
 def i0e(input: Tensor) -> Tensor:
     """exp(-|x|) times the modified Bessel function of order 0."""
-    return _i0e(E.to_floating(check_tensor("i0e", input)))
+    return _i0e(E.to_floating(check_tensor("i0e", input, kinds="biuf")))
 
 
 @public(namespace="special", out=True)
 def i1(input: Tensor) -> Tensor:
     """The modified Bessel function of the first kind of order 1."""
-    return _i1(E.to_floating(check_tensor("i1", input)))
+    return _i1(E.to_floating(check_tensor("i1", input, kinds="biuf")))
 
 
 @public(namespace="special", out=True)
 def i1e(input: Tensor) -> Tensor:
     """exp(-|x|) times the modified Bessel function of order 1."""
-    return _i1e(E.to_floating(check_tensor("i1e", input)))
+    return _i1e(E.to_floating(check_tensor("i1e", input, kinds="biuf")))
 
 
 @public(namespace="special", out=True)
 def erfcx(input: Tensor) -> Tensor:
     """exp(x^2) erfc(x), which does not underflow for large x."""
-    return _erfcx(E.to_floating(check_tensor("erfcx", input)))
+    return _erfcx(E.to_floating(check_tensor("erfcx", input, kinds="biuf")))
 
 
 @public(namespace="special", out=True)
 def ndtri(input: Tensor) -> Tensor:
     """The inverse of `ndtr`, accurate in the tails; NaN outside of [0, 1]."""
-    return _ndtri(E.to_floating(check_tensor("ndtri", input)))
+    return _ndtri(E.to_floating(check_tensor("ndtri", input, kinds="biuf")))
 
 
 @public(namespace="special", out=True)
 def log_ndtr(input: Tensor) -> Tensor:
     """The logarithm of the cumulative distribution function of the standard normal."""
-    x = E.to_floating(check_tensor("log_ndtr", input))
+    x = E.to_floating(check_tensor("log_ndtr", input, kinds="biuf"))
     t = x * math.sqrt(0.5)
     left = E.lt(x, -1)
     # Where the function itself underflows, erfc is taken in its scaled form.
@@ -142,6 +142,5 @@ _nextafter = primitive(
 def nextafter(input: Tensor, other: Tensor) -> Tensor:
     """The next number after `input` towards `other`."""
     x, y = check_tensor("nextafter", input), check_tensor("nextafter", other, "other", 2)
-    if x._data.dtype.kind != "f" or y._data.dtype.kind != "f":
-        raise NotImplementedError(f'"nextafter_cpu" not implemented for {x.dtype}')
+    check_promoted("nextafter", "f", x, y)
     return _nextafter(x, y)

@@ -154,7 +154,6 @@ GAPS = (
         for name in ("nn.functional.interpolate", "nn.functional.upsample_bilinear")
     ),
     # Not there yet.
-    Gap("einsum", "PyTorch widens integers that it sums over", when=lambda d, s: d is torch.uint8),
     Gap("logaddexp", "complex: another branch of the logarithm", when=lambda d, s: d.is_complex),
 )
 
@@ -257,6 +256,60 @@ def test_samples(op: Any) -> None:
     if ENTRIES[op.name] == 1:  # with several entries, a gap may concern another one
         closed = [g.reason for g, count in gaps.items() if not count]
         assert not closed, f"these gaps are closed, remove them: {closed}"
+
+
+#: Where numbagrad takes a dtype that PyTorch refuses, or says it by another class of errors.
+NO_REFUSAL = {
+    "stft": "RuntimeError for bools",
+    "clamp": "takes bools",
+    "tensordot": "bools are refused also where nothing is added up",
+    "round_decimals_0": "takes integers as without decimals",
+    "nn_functional_relu": "NotImplementedError for bools",
+    "nn_functional_soft_margin_loss": "refuses complex numbers",
+    "nn_functional_cross_entropy": "looks at the dtype of the input before that of the target",
+}
+
+
+def _cast(x: Any, dtype: Any) -> Any:
+    """Tensors of float64 in another dtype."""
+    if isinstance(x, torch.Tensor):
+        return x.detach().to(dtype) if x.dtype is torch.float64 else x
+    if isinstance(x, list | tuple):
+        return type(x)(_cast(i, dtype) for i in x)
+    return {k: _cast(v, dtype) for k, v in x.items()} if isinstance(x, dict) else x
+
+
+def _outcome(fn: Any, inp: Any, args: Any, kwargs: Any) -> str:
+    try:
+        fn(inp, *args, **kwargs)
+    except Exception as error:
+        return type(error).__name__
+    return "a result"
+
+
+@pytest.mark.parametrize("op", COVERED)
+def test_refusals(op: Any) -> None:
+    """What PyTorch's own table says that an operator does not take."""
+    torch.manual_seed(0)
+    failures = []
+    for dtype in (torch.complex128, torch.int64, torch.bool):
+        if dtype in op.dtypes or torch.float64 not in op.dtypes:
+            continue
+        for s in itertools.islice(op.sample_inputs_func(op, "cpu", torch.float64, False), 4):
+            given = [_cast(x, dtype) for x in (s.input, s.args, s.kwargs)]
+            if any(t.numel() < 2 for t in tensors(given[0])):
+                continue  # PyTorch often looks at the dtype only if there is something to compute
+            try:
+                ours = [to_ng(x) for x in given]
+            except Unsupported:
+                continue
+            expected = _outcome(op.op, *given)
+            found = _outcome(next(_variants(op))[2], *ours)
+            if found != expected:
+                failures.append(f"{dtype} {s.args} {s.kwargs}: {found}, in PyTorch {expected}")
+    known = NO_REFUSAL.get(op.formatted_name)
+    assert not failures or known, "\n".join(failures)
+    assert failures or not known, f"it is as in PyTorch: not {known}"
 
 
 #: Errors of PyTorch that numbagrad does not raise.

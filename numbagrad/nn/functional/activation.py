@@ -49,18 +49,22 @@ def hardtanh(
     """
     if min_val > max_val:
         raise ValueError(f"min_val cannot be greater than max_val, got {min_val} and {max_val}")
-    x = check_tensor("hardtanh", input)
+    x = check_tensor("hardtanh", input, kinds="iufc", refusal=RuntimeError)
     if inplace:
         return in_place("hardtanh_", hardtanh, x, min_val, max_val)
     if not x.is_floating_point():
         min_val, max_val = int(min_val), int(max_val)
+    if x._data.dtype.kind == "u" and min_val < 0:
+        raise RuntimeError(
+            "cannot do hardtanh on an unsigned type with negative limits; convert with .to(dtype)"
+        )
     low = E.where(E.le(x, min_val), min_val, x)
     return E.where(E.ge(x, max_val), max_val, low)
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """relu6(x + 3) / 6."""
-    x = check_tensor("hardsigmoid", input)
+    x = check_tensor("hardsigmoid", input, kinds="f")
     if inplace:
         return in_place("hardsigmoid_", hardsigmoid, x)
     inside = E.logical_and(E.gt(x, -3), E.lt(x, 3))
@@ -69,7 +73,7 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """x * relu6(x + 3) / 6."""
-    x = check_tensor("hardswish", input)
+    x = check_tensor("hardswish", input, kinds="f")
     if inplace:
         return in_place("hardswish_", hardswish, x)
     inside = E.logical_and(E.gt(x, -3), E.lt(x, 3))
@@ -85,7 +89,7 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """
     if lambd < 0:
         raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd}.")
-    x = check_tensor("softshrink", input)
+    x = check_tensor("softshrink", input, kinds="f")
     within = E.where(E.le(E.abs(x), lambd), x * 0.0, x)  # NaN passes, with its gradient
     below = E.where(E.lt(x, -lambd), x + lambd, within)
     return E.where(E.gt(x, lambd), x - lambd, below)
@@ -98,7 +102,7 @@ def tanhshrink(input: Tensor) -> Tensor:
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """x where x > threshold, else value."""
-    x = check_tensor("threshold", input)
+    x = check_tensor("threshold", input, kinds="iuf")
 
     def limited(t: Tensor) -> Tensor:
         return E.where(E.le(t, threshold), value, t)
@@ -108,7 +112,7 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where x > 0, else negative_slope * x."""
-    x = check_tensor("leaky_relu", input)
+    x = check_tensor("leaky_relu", input, kinds="f")
     if inplace:
         return in_place("leaky_relu_", leaky_relu, x, negative_slope)
     return E.where(E.gt(x, 0), x, x * negative_slope)
@@ -130,7 +134,7 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     >>> ng.nn.functional.elu(ng.tensor([1.0, 0.0])).tolist()
     [1.0, 0.0]
     """
-    x = check_tensor("elu", input)
+    x = check_tensor("elu", input, kinds="f")
     if inplace:
         return in_place("elu_", elu, x, alpha)
     return _elu(x, alpha, 1.0, 1.0)
@@ -145,7 +149,7 @@ def _elu(x: Tensor, alpha: float, scale: float, rate: float) -> Tensor:
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """elu with the constants that keep mean 0 and variance 1."""
-    x = check_tensor("selu", input)
+    x = check_tensor("selu", input, kinds="f")
     if inplace:
         return in_place("selu_", selu, x)
     return _elu(x, 1.6732632423543772, 1.0507009873554805, 1.0)
@@ -159,7 +163,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """
     if alpha == 0:
         raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
-    x = check_tensor("celu", input)
+    x = check_tensor("celu", input, kinds="f")
     if inplace:
         return in_place("celu_", celu, x, alpha)
     return _elu(x, alpha, 1.0, 1 / alpha)
@@ -175,7 +179,7 @@ def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
     >>> ng.nn.functional.gelu(ng.tensor(0.0)).item()
     0.0
     """
-    x = check_tensor("gelu", input)
+    x = check_tensor("gelu", input, kinds="f")
     if approximate == "none":
         return x * 0.5 * (E.erf(x * _math.sqrt(0.5)) + 1)
     if approximate == "tanh":
@@ -186,7 +190,7 @@ def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x * sigmoid(x)."""
-    x = check_tensor("silu", input)
+    x = check_tensor("silu", input, kinds="fc")
     if inplace:
         return in_place("silu_", silu, x)
     return x * E.sigmoid(x)
@@ -194,7 +198,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """x * tanh(softplus(x))."""
-    x = check_tensor("mish", input)
+    x = check_tensor("mish", input, kinds="f")
     if inplace:
         return in_place("mish_", mish, x)
     return x * E.tanh(softplus(x))
@@ -202,7 +206,7 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + exp(beta * x)) / beta; x itself where beta * x > threshold."""
-    x = check_tensor("softplus", input)
+    x = check_tensor("softplus", input, kinds="f")
     scaled = x if beta == 1 else x * beta
     linear = E.gt(scaled, threshold)
     curved = E.log1p(E.exp(E.where(linear, 0.0, scaled)))
@@ -211,7 +215,7 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
 
 def logsigmoid(input: Tensor) -> Tensor:
     """log(sigmoid(x)), accurate for large negative x."""
-    x = check_tensor("logsigmoid", input)
+    x = check_tensor("logsigmoid", input, kinds="f")
     # min(x, 0) - log1p(exp(-|x|)), with one-sided choices that keep the slope at 0.
     negative = E.lt(x, 0)
     low = E.where(negative, x, 0.0)
@@ -229,7 +233,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     Raises:
         RuntimeError: the extent of `dim` is odd, or the tensor has no dimension.
     """
-    x = check_tensor("glu", input)
+    x = check_tensor("glu", input, kinds="f")
     if x.ndim == 0:
         raise RuntimeError("glu does not support 0-dimensional tensors")
     if x.shape[dim] % 2:

@@ -28,7 +28,7 @@ def _sizes(name: str, input: Tensor, rank: int, output_size: Any) -> tuple[Tenso
         raise ValueError(
             f"Input dimension should be at least {len(wanted) + 1}, but got {input.ndim}"
         )
-    x, has_batch = batched(name, input, rank)
+    x, has_batch = batched(name, input, rank, kinds="f")
     if len(wanted) != rank or any(o is not None and o < 0 for o in wanted):
         raise RuntimeError(
             f"{name}: output_size must be {rank} ints that are at least 0, or None, but got "

@@ -48,7 +48,12 @@ def scaled_dot_product_attention(
     numbagrad.Size([1, 2, 4])
     """
     for name, t in (("query", query), ("key", key), ("value", value)):
-        if check_tensor("scaled_dot_product_attention", t, name).ndim < 2:
+        if (
+            check_tensor(
+                "scaled_dot_product_attention", t, name, kinds="fc", refusal=RuntimeError
+            ).ndim
+            < 2
+        ):
             raise RuntimeError(
                 "scaled_dot_product_attention: Expected query, key, and value to all be at least "
                 f"2 dimensional, but got {name}.dim: {t.ndim}"

@@ -42,7 +42,7 @@ def nll_loss(
     """
     if size_average is not None or reduce is not None:
         reduction = legacy_reduction(size_average, reduce, reduction, "nll_loss")
-    shape, target_shape = check_tensor("nll_loss", input).shape, target.shape
+    shape, target_shape = check_tensor("nll_loss", input, kinds="f").shape, target.shape
     rank = len(shape)
     if rank == 0:
         raise ValueError(f"Expected 1 or more dimensions (got {rank})")
@@ -198,6 +198,10 @@ def binary_cross_entropy(
     known = values_of(input)
     if known is not None and not ((known >= 0) & (known <= 1)).all():
         raise RuntimeError("all elements of input should be between 0 and 1")
+    if input.dtype is not target.dtype:
+        raise RuntimeError(
+            f"Found dtype {target.dtype} but expected {input.dtype}; convert one with .to(dtype)"
+        )
     loss = nn.binary_cross_entropy(input, target)
     if weight is not None:
         loss = loss * weight
@@ -229,7 +233,10 @@ def binary_cross_entropy_with_logits(
     reduction = legacy_reduction(
         size_average, reduce, reduction, "binary_cross_entropy_with_logits"
     )
-    if check_tensor("binary_cross_entropy_with_logits", input).shape != target.shape:
+    name = "binary_cross_entropy_with_logits"
+    check_tensor(name, input, kinds="f")
+    check_tensor(name, target, "target", 2, kinds="fc", refusal=RuntimeError)
+    if input.shape != target.shape:
         raise ValueError(
             f"Target size ({target.shape}) must be the same as input size ({input.shape})"
         )
@@ -255,8 +262,9 @@ def hinge_embedding_loss(
 ) -> Tensor:
     """input where the target is 1, max(0, margin - input) where it is -1."""
     reduction = legacy_reduction(size_average, reduce, reduction, "hinge_embedding_loss")
-    apart = E.where(E.ne(target, 1), math.clamp_min(margin - input, 0), 0.0)
-    together = E.where(E.ne(target, -1), input, 0.0)
+    short = E.to_dtype(margin - input, input._data.dtype)
+    apart = E.where(E.ne(target, 1), math.clamp_min(short, 0), 0)
+    together = E.where(E.ne(target, -1), input, 0)
     return reduced(apart + together, reduction)
 
 
@@ -288,6 +296,7 @@ def soft_margin_loss(
 ) -> Tensor:
     """log(1 + exp(-target * input)) for targets 1 and -1."""
     reduction = legacy_reduction(size_average, reduce, reduction, "soft_margin_loss")
+    check_tensor("soft_margin_loss", input, kinds="fc", refusal=RuntimeError)
     from .activation import logsigmoid
 
     return reduced(-logsigmoid(target * input), reduction)
@@ -309,6 +318,7 @@ def multi_margin_loss(
         ValueError: `p` is neither 1 nor 2.
     """
     reduction = legacy_reduction(size_average, reduce, reduction, "multi_margin_loss")
+    check_tensor("multi_margin_loss", input, kinds="f")
     check_reduction(input, reduction)
     if p not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")

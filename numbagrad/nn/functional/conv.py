@@ -52,8 +52,8 @@ def _pads(
     return tuple((p, p) for p in pads)
 
 
-def _batched(name: str, input: Tensor, rank: int) -> tuple[Tensor, bool]:
-    x = check_tensor(name, input)
+def _batched(name: str, input: Tensor, rank: int, kinds: str = "iufc") -> tuple[Tensor, bool]:
+    x = check_tensor(name, input, kinds=kinds)
     if x.ndim == rank + 2:
         return x, True
     if x.ndim == rank + 1:
@@ -323,7 +323,7 @@ def unfold(
     Raises:
         RuntimeError: not (batch, channels, height, width) or without the batch, or no window fits.
     """
-    x, batched = _batched("unfold", input, 2)
+    x, batched = _batched("unfold", input, 2, kinds="bfc")
     options = _column_options(kernel_size, dilation, padding, stride)
     out = C.out_space(x.shape[2:], **options)
     if min(out) <= 0:
@@ -349,7 +349,7 @@ def fold(
     Raises:
         RuntimeError: the columns do not fit `output_size` and `kernel_size`.
     """
-    check_tensor("fold", input)
+    check_tensor("fold", input, kinds="bfc")
     x = input if input.ndim == 3 else input.unsqueeze(0)
     options = _column_options(kernel_size, dilation, padding, stride)
     space = spatial("fold", "output_size", output_size, 2)

@@ -127,13 +127,13 @@ def ctc_loss(
     1.3863
     """
     check_tensor("ctc_loss", targets, "targets", 2)
-    single = check_tensor("ctc_loss", log_probs, "log_probs").ndim == 2
+    single = check_tensor("ctc_loss", log_probs, "log_probs", kinds="f").ndim == 2
     if single:
         log_probs = log_probs.unsqueeze(1)
-    if log_probs.ndim != 3 or not log_probs.is_floating_point():
+    if log_probs.ndim != 3:
         raise RuntimeError(
-            "ctc_loss(): log_probs must be floating-point numbers of shape (time, batch, classes) "
-            f"or (time, classes), but got {log_probs.dtype} of shape {list(log_probs.shape)}"
+            "ctc_loss(): log_probs must be of shape (time, batch, classes) or (time, classes), but "
+            f"got {list(log_probs.shape)}"
         )
     time, batch, classes = log_probs.shape
     if not 0 <= blank < classes:

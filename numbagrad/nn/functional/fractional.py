@@ -52,7 +52,7 @@ def _fractional_max_pool(
     name = f"fractional_max_pool{rank}d"
     if output_size is None and output_ratio is None:
         raise ValueError(f"{name} requires specifying either an output_size or an output_ratio")
-    if check_tensor(name, input).ndim not in (rank + 1, rank + 2):
+    if check_tensor(name, input, kinds="f").ndim not in (rank + 1, rank + 2):
         raise RuntimeError(
             f"{name}(): Expected {rank + 1}D or {rank + 2}D tensor, but got: {list(input.shape)}"
         )

@@ -205,7 +205,7 @@ def grid_sample(
             "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or "
             f"'reflection', but got: '{padding_mode}'"
         )
-    check_tensor("grid_sample", input)
+    check_tensor("grid_sample", input, kinds="f")
     check_tensor("grid_sample", grid, "grid", 2)
     rank = input.ndim - 2
     if rank not in (2, 3) or grid.ndim != input.ndim:

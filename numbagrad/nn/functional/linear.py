@@ -9,8 +9,9 @@ import numpy as np
 from ... import dtypes
 from ...creation import from_numpy, zeros
 from ...dispatch import values_of
+from ...inplace import assign_out
 from ...ops import math, nn, reduce, scatter
-from ...ops.export import check_tensor, public
+from ...ops.export import check_promoted, check_tensor, public
 from ...ops.gather import take_rows
 from ...ops.products import einsum, matmul
 from ...ops.view import broadcast_all
@@ -35,6 +36,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if not isinstance(input, Tensor) or not isinstance(weight, Tensor):
         check_tensor("linear", input)
         check_tensor("linear", weight, "weight", 2)
+    if weight._data.dtype.kind == "b":
+        check_tensor("linear", weight, "weight", 2, kinds="iufc")
     if weight.ndim == 1:
         result = matmul(input, weight)
         return result if bias is None else result + bias
@@ -120,7 +123,7 @@ def normalize(
     """
     norms = reduce.norm(input, p, dim, True)
     result = input / math.clamp_min(norms, eps)
-    return result if out is None else out.copy_(result)
+    return result if out is None else assign_out(out, result, "normalize")
 
 
 @public(method=False)
@@ -131,6 +134,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     >>> ng.nn.functional.cosine_similarity(ng.tensor([1.0, 0.0]), ng.tensor([0.0, 2.0]), dim=0)
     tensor(0.)
     """
+    check_promoted("cosine_similarity", "f", x1, x2, refusal=RuntimeError)
     x1, x2 = broadcast_all(x1, x2)
     norm1 = math.clamp_min(reduce.norm(x1, 2, dim, True), eps)
     norm2 = math.clamp_min(reduce.norm(x2, 2, dim, True), eps)
@@ -156,7 +160,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     >>> ng.pdist(ng.tensor([[0.0], [1.0], [3.0]]))
     tensor([1., 3., 2.])
     """
-    if check_tensor("pdist", input).ndim != 2:
+    if check_tensor("pdist", input, kinds="f", refusal=RuntimeError).ndim != 2:
         raise RuntimeError("pdist only supports 2D tensors, got: " + f"{input.ndim}D")
     if p < 0:
         raise RuntimeError("pdist only supports non-negative p values")

@@ -119,7 +119,7 @@ def embedding_bag(
     [[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]]
     """
     check_tensor("embedding_bag", input)
-    check_tensor("embedding_bag", weight, "weight", 2)
+    check_tensor("embedding_bag", weight, "weight", 2, kinds="f", refusal=RuntimeError)
     if scale_grad_by_freq or sparse:
         raise NotImplementedError(
             "embedding_bag(): scale_grad_by_freq and sparse gradients are not supported; leave "

@@ -7,7 +7,7 @@ import warnings
 
 from ...dispatch import values_of
 from ...ops import elementwise as E
-from ...ops.export import check_tensor
+from ...ops.export import check_promoted, check_tensor
 from ...ops.math import xlogy
 from ...tensor import Tensor
 
@@ -48,15 +48,16 @@ def check_reduction(loss: Tensor, reduction: str) -> Tensor:
     return loss
 
 
-def _same_sizes(name: str, input: Tensor, target: Tensor, stacklevel: int = 3) -> None:
+def _check_pair(name: str, input: Tensor, target: Tensor, kinds: str = "f") -> None:
     check_tensor(name, input)
     check_tensor(name, target, "target", 2)
+    check_promoted(name, kinds, input, target)
     if input.shape != target.shape:
         warnings.warn(
             f"Using a target size ({target.shape}) that is different to the input size "
             f"({input.shape}). This will likely lead to incorrect results due to broadcasting. "
             "Please ensure they have the same size.",
-            stacklevel=stacklevel,
+            stacklevel=3,
         )
 
 
@@ -75,7 +76,7 @@ def mse_loss(
     2.0
     """
     reduction = legacy_reduction(size_average, reduce, reduction, "mse_loss")
-    _same_sizes("mse_loss", input, target)
+    _check_pair("mse_loss", input, target)
     return _weighted(E.square(input - target), weight, reduction)
 
 
@@ -99,7 +100,7 @@ def l1_loss(
 ) -> Tensor:
     """|input - target|, weighted if `weight` is given."""
     reduction = legacy_reduction(size_average, reduce, reduction, "l1_loss")
-    _same_sizes("l1_loss", input, target)
+    _check_pair("l1_loss", input, target, kinds="biufc")
     return _weighted(E.abs(input - target), weight, reduction)
 
 
@@ -119,7 +120,8 @@ def huber_loss(
         raise RuntimeError(
             f"huber_loss does not support non-positive values for delta, got {delta}"
         )
-    _same_sizes("huber_loss", input, target)
+    _check_pair("huber_loss", input, target)
+    check_tensor("huber_loss", input, kinds="f", refusal=RuntimeError)
     d = E.abs(input - target)
     loss = E.where(E.le(d, delta), E.square(d) * 0.5, (d - 0.5 * delta) * delta)
     return _weighted(loss, weight, reduction)
@@ -141,7 +143,7 @@ def smooth_l1_loss(
     if beta < 0:
         raise RuntimeError(f"smooth_l1_loss does not support negative values for beta, got {beta}")
     reduction = legacy_reduction(size_average, reduce, reduction, "smooth_l1_loss")
-    _same_sizes("smooth_l1_loss", input, target)
+    _check_pair("smooth_l1_loss", input, target)
     d = E.abs(input - target)
     if beta == 0:
         return reduced(d, reduction)
@@ -161,6 +163,8 @@ def kl_div(
     "batchmean" divides the sum by the extent of the first dimension.
     """
     reduction = legacy_reduction(size_average, reduce, reduction, "kl_div")
+    check_tensor("kl_div", input, kinds="f", refusal=RuntimeError)
+    check_tensor("kl_div", target, "target", 2, kinds="f", refusal=RuntimeError)
     if reduction == "mean":
         warnings.warn(
             "reduction: 'mean' divides the total loss by both the batch size and the support size."
@@ -213,6 +217,7 @@ def gaussian_nll_loss(
         ValueError: a variance is negative, its shape does not fit, or the reduction is unknown.
     """
     variance = var if isinstance(var, Tensor) else E.fill(input, var)
+    check_tensor("gaussian_nll_loss", variance, "var", 3, kinds="fc", refusal=RuntimeError)
     if variance.shape != input.shape:
         if variance.shape == input.shape[:-1]:
             variance = variance.unsqueeze(-1)

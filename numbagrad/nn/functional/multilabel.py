@@ -35,7 +35,7 @@ def multilabel_margin_loss(
     0.85
     """
     reduction = legacy_reduction(size_average, reduce, reduction, "multilabel_margin_loss")
-    check_reduction(check_tensor("multilabel_margin_loss", input), reduction)
+    check_reduction(check_tensor("multilabel_margin_loss", input, kinds="f"), reduction)
     check_tensor("multilabel_margin_loss", target, "target", 2)
     if input.ndim > 2 or (input.ndim == 2 and 0 in input.shape[1:]):
         raise RuntimeError(

@@ -28,7 +28,7 @@ def rrelu(
     >>> ng.nn.functional.rrelu(ng.tensor([-1.0, 2.0]), 0.25, 0.75).tolist()
     [-0.5, 2.0]
     """
-    x = check_tensor("rrelu", input)
+    x = check_tensor("rrelu", input, kinds="f")
     if lower > upper:
         raise RuntimeError(
             f"Lower bound should be less than or equal to the upper bound, got {lower} and {upper}"
@@ -64,7 +64,7 @@ def gumbel_softmax(
     >>> ng.nn.functional.gumbel_softmax(ng.zeros(5, 3), hard=True).sum(1)
     tensor([1., 1., 1., 1., 1.])
     """
-    x = check_tensor("gumbel_softmax", logits, "logits")
+    x = check_tensor("gumbel_softmax", logits, "logits", kinds="f", refusal=RuntimeError)
     # 1 - rand lies in (0, 1]: its logarithm is finite.
     exponential = -E.log1p(-rand(tuple(x.shape), dtype=x.dtype))
     soft = nn.softmax((x - E.log(exponential)) / tau, dim)

@@ -39,7 +39,7 @@ def _check_normalized(
     name: str, input: Tensor, shape: Sequence[int], **operands: Tensor | None
 ) -> tuple[int, ...]:
     """The dimensions that `shape` names, checked."""
-    check_tensor(name, input)
+    check_tensor(name, input, kinds="f" if name == "layer_norm" else "fc")
     shape = tuple(shape)
     if not shape:
         raise RuntimeError(
@@ -120,7 +120,7 @@ def group_norm(
     Raises:
         RuntimeError: the channels are not divisible by `num_groups`, or shapes do not fit.
     """
-    if check_tensor("group_norm", input).ndim < 2:
+    if check_tensor("group_norm", input, kinds="f").ndim < 2:
         raise RuntimeError(
             f"Expected at least 2 dimensions for input tensor but received {input.ndim}"
         )
@@ -168,7 +168,7 @@ def batch_norm(
         ValueError: one value per channel in training.
         RuntimeError: shapes that do not fit, or no running statistics in evaluation.
     """
-    shape = check_tensor("batch_norm", input).shape
+    shape = check_tensor("batch_norm", input, kinds="f").shape
     channels = shape[1] if len(shape) > 1 else 0
     _check_per_channel(
         channels, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias
@@ -217,7 +217,7 @@ def instance_norm(
 
     Arguments as in :func:`batch_norm`; `use_input_stats` is its `training`.
     """
-    shape = check_tensor("instance_norm", input).shape
+    shape = check_tensor("instance_norm", input, kinds="f").shape
     if not use_input_stats:
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
     count = math.prod(shape[2:])
@@ -244,7 +244,7 @@ def local_response_norm(
     Raises:
         ValueError: less than three dimensions.
     """
-    if check_tensor("local_response_norm", input).ndim < 3:
+    if check_tensor("local_response_norm", input, kinds="iuf").ndim < 3:
         raise ValueError(
             f"Expected 3D or higher dimensionality input (got {input.ndim} dimensions)"
         )

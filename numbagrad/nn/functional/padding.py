@@ -49,6 +49,7 @@ def pad(
         raise ValueError(f'Padding mode "{mode}" doesn\'t take in value argument')
     if mode not in _INDEX:
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
+    check_tensor(f"pad with mode {mode}", x, kinds="biufc" if mode == "circular" else "iufc")
     if len(widths) // 2 >= x.ndim or x.ndim - len(widths) // 2 > 2:
         raise NotImplementedError(
             "Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now, which "

@@ -16,8 +16,9 @@ from ...tensor import Tensor
 from .conv import Ints, spatial
 
 
-def batched(name: str, input: Tensor, rank: int) -> tuple[Tensor, bool]:
-    x = check_tensor(name, input)
+def batched(name: str, input: Tensor, rank: int, kinds: str) -> tuple[Tensor, bool]:
+    """The input with a batch, and whether it had one."""
+    x = check_tensor(name, input, kinds=kinds)
     if x.ndim == rank + 2:
         return x, True
     if x.ndim == rank + 1:
@@ -77,7 +78,8 @@ def max_pool(
     ceil_mode: bool, return_indices: bool,
 ) -> Any:  # fmt: skip
     name = f"max_pool{rank}d"
-    x, has_batch = batched(name, input, rank)
+    # One of one dimension without indices takes another path in PyTorch.
+    x, has_batch = batched(name, input, rank, "f" if rank == 1 and not return_indices else "iuf")
     options, _ = _options(name, x, rank, kernel, stride, padding, dilation, ceil_mode)
     values = C.max_pool(x, **options)
     values = values if has_batch else values.squeeze(0)
@@ -150,7 +152,7 @@ def avg_pool(
     name = f"avg_pool{rank}d"
     if divisor == 0:
         raise RuntimeError("divisor must be not zero")
-    x, has_batch = batched(name, input, rank)
+    x, has_batch = batched(name, input, rank, kinds="iuf")
     options, pads = _options(name, x, rank, kernel, stride, padding, 1, ceil_mode)
     total = C.pool_sum(x, **options)
     plain = all(hi == p for (_, hi), p in zip(options["padding"], pads, strict=True))
@@ -159,8 +161,7 @@ def avg_pool(
         count = math.prod(options["kernel"])
     elif divisor is None:
         count = _counts(x.shape[2:], options, pads, count_include_pad).to(x.dtype)
-    exact = x.is_floating_point() or x.is_complex()
-    result = div(total, count, rounding_mode=None if exact else "trunc")
+    result = div(total, count, rounding_mode=None if x.is_floating_point() else "trunc")
     return result if has_batch else result.squeeze(0)
 
 

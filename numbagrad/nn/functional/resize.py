@@ -170,12 +170,10 @@ def interpolate(
         return (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)[rank - 1](
             input, outs
         )
-    if mode not in _NO_CORNERS and input.dtype.np.kind in "biu":
-        if input.dtype is not uint8:
-            raise NotImplementedError(
-                f"interpolate(): mode {mode!r} is not implemented for {input.dtype}; convert with "
-                ".float()"
-            )
+    # Of integers only pixels are taken, that is uint8, and images of them unless by nearest ones.
+    pixels = input.dtype is uint8 and (rank == 2 or mode in _NO_CORNERS)
+    check_tensor(f"interpolate with mode {mode}", input, kinds="uf" if pixels else "f")
+    if mode not in _NO_CORNERS and pixels:
         # Pixels: weighted in float32 and rounded.
         y = interpolate(
             input.float(), size, scale_factor, mode, align_corners, recompute_scale_factor,

@@ -47,7 +47,7 @@ def _max_unpool(
     output_size: Any,
 ) -> Tensor:  # fmt: skip
     name = f"max_unpool{rank}d"
-    check_tensor(name, input)
+    check_tensor(name, input, kinds="f")
     check_tensor(name, indices, "indices", 2)
     kernels = spatial(name, "kernel_size", kernel, rank)
     strides = kernels if stride is None else spatial(name, "stride", stride, rank)
