@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from llvmlite import ir
 
+from numbagrad.kernels import late
 from numbagrad.kernels.language import KINDS, Intrinsic, Kind
 
 type_f32, type_f64 = ir.FloatType(), ir.DoubleType()
@@ -236,70 +237,6 @@ def table_row(name: str, rows: Callable[[], list[list[float]]], index: Lane) -> 
     return [Lane(builder, builder.load(pointer)) for pointer in pointers]
 
 
-# Of the vector variants: 512 bits of float32 at most.
-_WIDTHS = (2, 4, 8, 16)
-
-
-def _function(module: Any, name: str, kind: Any) -> tuple[Any, Any]:
-    function = ir.Function(module, ir.FunctionType(kind, [kind]), name)
-    function.linkage = "linkonce_odr"
-    # They read nothing but constants.  Not all of these are known to llvmlite.
-    for attribute in ("noinline", "nounwind", "willreturn", "memory(none)"):
-        set.add(function.attributes, attribute)
-    return function, ir.IRBuilder(function.append_basic_block())
-
-
-def _outlined(
-    module: Any,
-    name: str,
-    function: Callable[[Lane], Lane],
-    condition: Callable[[Lane], Lane],
-    kind: Any,
-) -> Any:
-    """``function`` outside of the loop, with vector variants that the loop vectoriser calls.
-
-    A variant looks once whether ``condition`` holds in any lane, and returns at once if not.
-    """
-    known = module.globals.get(name)
-    if known is not None:
-        return known
-    part, builder = _function(module, f"{name}_lane", kind)
-    builder.ret(function(Lane(builder, part.args[0])).value)
-    mappings = []
-    for width in _WIDTHS:
-        symbol = f"{name}_v{width}"
-        variant, builder = _function(module, symbol, ir.VectorType(kind, width))
-        mappings.append(f"_ZGV_LLVM_N{width}v_{name}({symbol})")
-        x = variant.args[0]
-        flags = builder.bitcast(condition(Lane(builder, x)).value, ir.IntType(width))
-        with builder.if_then(builder.icmp_signed("==", flags, flags.type(0)), likely=True):
-            builder.ret(x)
-        halves = []
-        i32 = ir.IntType(32)
-        for side in range(2):
-            if width == 2:
-                halves.append(builder.call(part, [builder.extract_element(x, i32(side))]))
-            else:
-                lanes = range(side * width // 2, (side + 1) * width // 2)
-                pick = ir.Constant(ir.VectorType(i32, width // 2), [i32(i) for i in lanes])
-                halves.append(builder.call(part, [builder.shuffle_vector(x, x, pick)]))
-        if width == 2:
-            both = builder.insert_element(x, halves[0], i32(0))
-            both = builder.insert_element(both, halves[1], i32(1))
-        else:
-            pick = ir.Constant(ir.VectorType(i32, width), [i32(i) for i in range(width)])
-            both = builder.shuffle_vector(halves[0], halves[1], pick)
-        builder.ret(both)
-        part = variant
-    # The scalar goes through the widest, so that all variants stay in the module.
-    scalar, builder = _function(module, name, kind)
-    set.add(scalar.attributes, f'"vector-function-abi-variant"="{",".join(mappings)}"')
-    zero = ir.Constant(part.args[0].type, [0.0] * _WIDTHS[-1])
-    packed = builder.insert_element(zero, scalar.args[0], ir.IntType(32)(0))
-    builder.ret(builder.extract_element(builder.call(part, [packed]), ir.IntType(32)(0)))
-    return scalar
-
-
 def rarely(
     condition: Callable[[Lane], Lane],
     name: str,
@@ -307,21 +244,78 @@ def rarely(
     x: Lane,
     usual: Lane,
 ) -> Lane:
-    """``function(x)`` where ``condition(x)`` holds, behind a branch; ``usual`` elsewhere."""
-    builder = x.builder
-    kind = x.value.type
-    outlined = _outlined(builder.module, name, function, condition, x.element)
-    if isinstance(kind, ir.VectorType):
-        variant = builder.module.globals[f"{name}_v{kind.count}"]
-        return select(condition(x), Lane(builder, builder.call(variant, [x.value])), usual)
-    before = builder.block
-    with builder.if_then(condition(x).value, likely=False):
-        slow = builder.call(outlined, [x.value])
-        slow_block = builder.block
-    result = builder.phi(kind)
-    result.add_incoming(usual.value, before)
-    result.add_incoming(slow, slow_block)
-    return Lane(builder, result)
+    """``function(x)`` where ``condition(x)`` holds, behind a branch; ``usual`` elsewhere.
+
+    A vector looks once whether the condition holds in any of its lanes.
+    """
+
+    def emit(builder: Any, x: Any, usual: Any) -> Any:
+        flags = condition(Lane(builder, x)).value
+        vector = isinstance(x.type, ir.VectorType)
+        if vector:
+            flags = builder.bitcast(flags, ir.IntType(x.type.count))
+        before = builder.block
+        with builder.if_then(builder.icmp_unsigned("!=", flags, flags.type(0)), likely=False):
+            outside = _outside(builder.module, name, function, condition, x.type)
+            slow = builder.call(outside, [x, usual])
+            slow_block = builder.block
+        result = builder.phi(x.type)
+        result.add_incoming(usual, before)
+        result.add_incoming(slow, slow_block)
+        return result
+
+    return Lane(x.builder, late.call(x.builder, name, emit, [x.value, usual.value]))
+
+
+def _outside(
+    module: Any,
+    name: str,
+    function: Callable[[Lane], Lane],
+    condition: Callable[[Lane], Lane],
+    kind: Any,
+) -> Any:
+    """A function of its own for ``rarely``; the one for vectors goes lane by lane."""
+    vector = isinstance(kind, ir.VectorType)
+    element = kind.element if vector else kind
+    symbol = f"numbagrad_{name}_{element.intrinsic_name}" + (f"_v{kind.count}" if vector else "")
+    known = module.globals.get(symbol)
+    if known is not None:
+        return known
+    outside = ir.Function(module, ir.FunctionType(kind, [kind, kind]), symbol)
+    outside.linkage = "linkonce_odr"
+    # Not all of these are known to llvmlite.
+    for attribute in ("noinline", "cold", "nounwind", "willreturn"):
+        set.add(outside.attributes, attribute)
+    builder = ir.IRBuilder(outside.append_basic_block("entry"))
+    x, usual = outside.args
+    if not vector:
+        builder.ret(function(Lane(builder, x)).value)
+        return outside
+    i32 = ir.IntType(32)
+    entry, test, far, after, end = (
+        builder.block,
+        *(outside.append_basic_block(part) for part in ("test", "far", "after", "end")),
+    )
+    builder.branch(test)
+    builder.position_at_end(test)
+    lane, result = builder.phi(i32), builder.phi(kind)
+    one = Lane(builder, builder.extract_element(x, lane))
+    builder.cbranch(condition(one).value, far, after)
+    builder.position_at_end(far)
+    value = builder.call(_outside(module, name, function, condition, element), [one.value] * 2)
+    changed = builder.insert_element(result, value, lane)
+    builder.branch(after)
+    builder.position_at_end(after)
+    merged, following = builder.phi(kind), builder.add(lane, i32(1))
+    merged.add_incoming(result, test)
+    merged.add_incoming(changed, far)
+    for phi, first, then in ((lane, i32(0), following), (result, usual, merged)):
+        phi.add_incoming(first, entry)
+        phi.add_incoming(then, after)
+    builder.cbranch(builder.icmp_unsigned("<", following, i32(kind.count)), test, end)
+    builder.position_at_end(end)
+    builder.ret(merged)
+    return outside
 
 
 def polynomial(x: Lane, coefficients: Constants | Sequence[float]) -> Lane:

@@ -205,7 +205,7 @@ def _circular(name: str, x: Lane, finish: Callable[[Lane, _Reduced], Lane]) -> L
     near, far = (_near_f64, _far_f64) if x.is_f64 else (_near_f32, _far_f32)
     return rarely(
         lambda t: fabs(t) >= _FAR,
-        f"numbagrad_{name}_far_f{64 if x.is_f64 else 32}",
+        f"{name}_far",
         lambda t: finish(t, far(t)),
         x,
         finish(x, near(x)),

@@ -10,6 +10,7 @@ import llvmlite.binding as llvm
 
 from numbagrad import config
 from numbagrad.errors import CompileError
+from numbagrad.kernels import late
 from numbagrad.runtime import loader, vectorize
 from numbagrad.runtime.arithmetic import Unsupported
 from numbagrad.runtime.translate import translate
@@ -73,13 +74,32 @@ def _optimise(
     module.data_layout = str(machine.target_data)
     if hint.interleave or hint.independent:
         name = module.name
-        module = llvm.parse_assembly(vectorize.annotate(str(module), hint))
+        module = llvm.parse_assembly(late.keep(vectorize.annotate(str(module), hint)))
         module.name = name
     tuning = llvm.create_pipeline_tuning_options(speed_level=3)
     tuning.loop_vectorization = hint != vectorize.Hint()
     tuning.slp_vectorization = False
     builder = llvm.create_pass_builder(machine, tuning)
-    manager = builder.getModulePassManager()
+    builder.getModulePassManager().run(module, builder)
+    return _put_in_place(module, builder)
+
+
+def _put_in_place(module: llvm.ModuleRef, builder: llvm.PassBuilder) -> llvm.ModuleRef:
+    """Inline the late functions that the kernel's loops call."""
+    text = str(module)
+    if not late.called(text):
+        return module
+    name = module.name
+    module = llvm.parse_assembly(late.release(text))
+    module.name = name
+    definitions = llvm.parse_assembly(late.define(text))
+    definitions.triple, definitions.data_layout = module.triple, module.data_layout
+    module.link_in(definitions)
+    manager = llvm.create_new_module_pass_manager()
+    manager.add_always_inliner_pass()
+    manager.add_instruction_combine_pass()
+    manager.add_global_dead_code_eliminate_pass()
+    manager.add_strip_dead_prototype_pass()
     manager.run(module, builder)
     return module
 
