@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from numbagrad.kernels.vecmath_exp import scale_by_power
+from numbagrad.kernels.vecmath_exp import scale_in_two_steps
 from numbagrad.kernels.vecmath_lane import (
     TINY,
     Constants,
@@ -118,7 +118,7 @@ def _fmod_f64(x: Lane, y: Lane) -> Lane:
     builder.cbranch((rest >= divisor).value, body, after)
     builder.position_at_end(body)
     excess = _exponent(rest) - exponent - 50
-    part = scale_by_power(divisor, select(excess > 0, excess, 0))
+    part = scale_in_two_steps(divisor, select(excess > 0, excess, 0))
     turn = fma(-round_to("trunc", rest / part), part, rest)
     turn = select(turn < 0.0, turn + part, turn)
     turn = select(turn >= part, turn - part, turn)

@@ -9,7 +9,6 @@ from numbagrad.kernels.vecmath_exp import (
     exp_reduce,
     exp_reduced,
     log,
-    power_of_two,
     scale_by_power,
 )
 from numbagrad.kernels.vecmath_lane import (
@@ -98,7 +97,7 @@ def erf(x: Lane) -> Lane:
     a = at_most(fabs(x), Constants(3.95, 5.95))
     small = fma(a, polynomial(a * a, _ERF_SMALL), a)
     k, r = exp_reduce(-polynomial(a - 1.0, _ERF_LARGE))
-    large = 1.0 - exp_reduced(r) * power_of_two(k)
+    large = 1.0 - scale_by_power(exp_reduced(r), k)
     return copysign_of(select(a > 1.0, large, small), x)
 
 

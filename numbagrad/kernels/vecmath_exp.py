@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+from numbagrad.kernels import vecmath_avx512 as avx512
 from numbagrad.kernels.vecmath_lane import (
     MANTISSA_BITS,
     ONE_BITS,
@@ -66,23 +67,29 @@ _EXP_MIN = Constants(-104.0, -745.2)
 
 
 def exp_reduce(x: Lane) -> tuple[Lane, Lane]:
-    """``x = k*ln(2) + r``: an integer lane with k in its low bits, and r."""
+    """``x = k*ln(2) + r``: ``k + SHIFT``, whose low bits are those of the integer k, and r."""
     shifted = fma(x, LOG2E, x.const(SHIFT))
-    k = shifted - SHIFT
-    minus_k = -k
-    return shifted.bits(), fma(minus_k, LN2_LO, fma(minus_k, LN2_HI, x))
+    minus_k = -(shifted - SHIFT)
+    return shifted, fma(minus_k, LN2_LO, fma(minus_k, LN2_HI, x))
 
 
 def power_of_two(k: Lane, bias: int = 0) -> Lane:
-    """``2.0**(k + bias)`` for a normal result; only the low bits of ``k`` count."""
+    """``2.0**(k + bias)`` for a normal result; only the low bits of the integer ``k`` count."""
     shift = k.pick(MANTISSA_BITS)
     return ((k << shift) + (k.pick(ONE_BITS) + (bias << shift))).from_bits()
 
 
-def scale_by_power(p: Lane, k: Lane) -> Lane:
-    """``p * 2**k`` in two steps, of which only the last rounds: gradual underflow is right."""
+def scale_in_two_steps(p: Lane, k: Lane) -> Lane:
+    """``p * 2**k``, of which only the second step rounds: gradual underflow is right."""
     half = k >> 1
     return p * power_of_two(half) * power_of_two(k - half)
+
+
+def scale_by_power(p: Lane, shifted: Lane) -> Lane:
+    """``p * 2**(shifted - SHIFT)`` with one rounding, also to a subnormal."""
+    if avx512.available():
+        return avx512.scale(p, shifted - SHIFT)
+    return scale_in_two_steps(p, shifted.bits())
 
 
 def expm1_reduced(r: Lane) -> Lane:
@@ -127,7 +134,7 @@ def exp2(x: Lane) -> Lane:
     bounded = at_least(at_most(x, Constants(129.0, 1025.0)), Constants(-151.0, -1076.0))
     shifted = bounded + SHIFT
     r = bounded - (shifted - SHIFT)
-    return scale_by_power(exp2_reduced(r), shifted.bits())
+    return scale_by_power(exp2_reduced(r), shifted)
 
 
 @vector(ulp=(1.6, 1.75), domain=Constants((-20.0, 89.0), (-40.0, 710.0)))
@@ -135,7 +142,7 @@ def expm1(x: Lane) -> Lane:
     """e**x - 1 as 2**k * expm1(r) + (2**k - 1), halved inside so that k = 128 is in range."""
     bounded = at_least(at_most(x, _EXP_MAX), Constants(-20.0, -40.0))
     k, r = exp_reduce(bounded)
-    half_scale = power_of_two(k, -1)
+    half_scale = power_of_two(k.bits(), -1)
     half = fma(half_scale, expm1_reduced(r), half_scale - 0.5)
     # Also keeps the sign of zero, and subnormals that halving would round.
     return select(fabs(x) < Constants(2.0**-25, 2.0**-54), x, half + half)
@@ -153,7 +160,7 @@ def tanh(x: Lane) -> Lane:
     """t / (t + 2) with t = expm1(2|x|)."""
     a = at_most(fabs(x), Constants(10.0, 20.0))
     k, r = exp_reduce(a + a)
-    scale = power_of_two(k)
+    scale = power_of_two(k.bits())
     t = fma(scale, expm1_reduced(r), scale - 1.0)
     bottom = t + 2.0
     ratio = t / bottom
@@ -166,7 +173,7 @@ def tanh(x: Lane) -> Lane:
 def _half_expm1(a: Lane) -> Lane:
     """(e**a - 1) / 2 for a >= 0, finite as long as sinh and cosh are."""
     k, r = exp_reduce(at_most(a, Constants(89.6, 710.6)))
-    quarter_scale = power_of_two(k, -2)
+    quarter_scale = power_of_two(k.bits(), -2)
     quarter = fma(quarter_scale, expm1_reduced(r), quarter_scale - 0.25)
     return quarter + quarter
 
@@ -185,7 +192,7 @@ def sinh(x: Lane) -> Lane:
 def cosh(x: Lane) -> Lane:
     """e + 1/(4e) with e = e**|x| / 2."""
     k, r = exp_reduce(at_most(fabs(x), Constants(89.6, 710.6)))
-    half_exp = power_of_two(k, -2) * exp_reduced(r) * 2.0
+    half_exp = power_of_two(k.bits(), -2) * exp_reduced(r) * 2.0
     return half_exp + 0.25 / half_exp
 
 
@@ -201,7 +208,15 @@ def log_tail(f: Lane) -> Lane:
 
 
 def log_split(x: Lane) -> tuple[Lane, Lane]:
-    """``x = 2**k * (1 + f)`` with 1 + f in [sqrt(1/2), sqrt(2)), for positive finite x."""
+    """``x = 2**k * (1 + f)`` with 1 + f in [sqrt(1/2), sqrt(2)), for positive finite x.
+
+    With AVX-512 also for others: k of 0 and infinity is infinite, f of negative x is NaN.
+    """
+    if avx512.available():
+        exponent, mantissa = avx512.exponent(x), avx512.mantissa(x)
+        upper = mantissa > math.sqrt(2.0)
+        f = select(upper, mantissa * 0.5, mantissa) - 1.0
+        return select(upper, exponent + 1.0, exponent), f
     shift = x.pick(MANTISSA_BITS)
     small = x < TINY
     bits = select(small, x * 2.0**shift, x).bits()
@@ -217,17 +232,16 @@ def log_ends(x: Lane, result: Lane) -> Lane:
 
 
 def _log_sum(k: Lane, f: Lane, rest: Lane) -> Lane:
-    """k*ln(2) + f + rest, where rest is small: k * LN2_SHORT is exact, and what adding f loses."""
-    total = fma(k, LN2_SHORT, f)
-    lost = f - fma(k, -k.const(LN2_SHORT), total)
-    return total + (fma(k, LN2_REST, rest) + lost)
+    """k*ln(2) + f + rest, where f and rest are small: the largest term is added last."""
+    return fma(k, LN2_SHORT, f + fma(k, LN2_REST, rest))
 
 
 @vector(ulp=(1.0, 1.0), domain=(0.0, math.inf))
 def log(x: Lane) -> Lane:
     """Exponent times ln(2), plus a minimax fit of log(1 + f) (float64: in f/(2 + f))."""
     k, f = log_split(x)
-    return log_ends(x, _log_sum(k, f, log_tail(f)))
+    result = _log_sum(k, f, log_tail(f))
+    return result if avx512.available() else log_ends(x, result)
 
 
 @vector(ulp=(1.1, 1.0), domain=(-1.0, math.inf))

@@ -80,7 +80,7 @@ def _power_f64(a: Lane, y: Lane) -> Lane:
     bounded = at_least(at_most(e, 1100.0), -1100.0)
     shifted = bounded + SHIFT
     r = (bounded - (shifted - SHIFT)) + select(fabs(e) < 1100.0, e_lo, 0.0)
-    return scale_by_power(exp2_reduced(r), shifted.bits())
+    return scale_by_power(exp2_reduced(r), shifted)
 
 
 @vector(ulp=(0.75, 1.1))
