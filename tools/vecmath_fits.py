@@ -141,6 +141,7 @@ def fits() -> dict[str, tuple[type[np.floating], Callable[[], Fit]]]:
         low, high, 9)  # fmt: skip
     add("_LOG_F64", F64, lambda z: 2 * (atanh_ratio(z) - 1) / z, lambda z: z / atanh_ratio(z),
         0, LOG_Z, 7)  # fmt: skip
+    add("_SIN_HALF_TURN", F32, after_one(mp.sin), weight_after_one(mp.sin), 0, (mp.pi / 2 * mpf("1.001")) ** 2, 4)
     for dtype, sin_n, asin_n, atan_n, erf_n in ((F32, 3, 5, 5, 7), (F64, 6, 12, 11, 12)):
         add("_SIN", dtype, after_one(mp.sin), weight_after_one(mp.sin), 0, SIN_Z, sin_n)
         add("_COS", dtype, lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2,

@@ -46,8 +46,8 @@ def mantissa(x: Lane) -> Lane:
 
 
 def _late(operation: str, *lanes: Lane, immediate: int | None = None) -> Lane:
-    def emit(builder: Any, *args: Any) -> Any:
-        return _instruction(builder, operation, args, immediate)
+    def emit(builder: Any, calls: Sequence[Sequence[Any]]) -> list[Any]:
+        return [_instruction(builder, operation, args, immediate) for args in calls]
 
     builder = lanes[0].builder
     return Lane(builder, late.call(builder, operation, emit, [lane.value for lane in lanes]))

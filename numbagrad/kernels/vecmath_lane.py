@@ -9,6 +9,7 @@ and ``<name>_f64`` of the kernel language and records its error bound in :data:`
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -246,23 +247,28 @@ def rarely(
 ) -> Lane:
     """``function(x)`` where ``condition(x)`` holds, behind a branch; ``usual`` elsewhere.
 
-    A vector looks once whether the condition holds in any of its lanes.
+    Vectors that a loop works on at once share the branch: it is taken for any of their lanes.
     """
 
-    def emit(builder: Any, x: Any, usual: Any) -> Any:
-        flags = condition(Lane(builder, x)).value
-        vector = isinstance(x.type, ir.VectorType)
-        if vector:
-            flags = builder.bitcast(flags, ir.IntType(x.type.count))
+    def emit(builder: Any, calls: Sequence[Sequence[Any]]) -> list[Any]:
+        flags = [condition(Lane(builder, x)) for x, _ in calls]
+        kind = calls[0][0].type
+        anywhere = functools.reduce(Lane.__or__, flags).value
+        if isinstance(kind, ir.VectorType):
+            anywhere = builder.bitcast(anywhere, ir.IntType(kind.count))
+            anywhere = builder.icmp_unsigned("!=", anywhere, anywhere.type(0))
         before = builder.block
-        with builder.if_then(builder.icmp_unsigned("!=", flags, flags.type(0)), likely=False):
-            outside = _outside(builder.module, name, function, condition, x.type)
-            slow = builder.call(outside, [x, usual])
+        with builder.if_then(anywhere, likely=False):
+            slow = [
+                builder.call(_outside(builder.module, name, function, condition, kind), call)
+                for call in calls
+            ]
             slow_block = builder.block
-        result = builder.phi(x.type)
-        result.add_incoming(usual, before)
-        result.add_incoming(slow, slow_block)
-        return result
+        results = [builder.phi(kind) for _ in calls]
+        for result, (_, usual), changed in zip(results, calls, slow, strict=True):
+            result.add_incoming(usual, before)
+            result.add_incoming(changed, slow_block)
+        return results
 
     return Lane(x.builder, late.call(x.builder, name, emit, [x.value, usual.value]))
 
@@ -289,7 +295,8 @@ def _outside(
     builder = ir.IRBuilder(outside.append_basic_block("entry"))
     x, usual = outside.args
     if not vector:
-        builder.ret(function(Lane(builder, x)).value)
+        far = Lane(builder, x)
+        builder.ret(select(condition(far), function(far), Lane(builder, usual)).value)
         return outside
     i32 = ir.IntType(32)
     entry, test, far, after, end = (

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import NamedTuple
 
+from numbagrad.kernels.vecmath_exp import at_least, at_most
 from numbagrad.kernels.vecmath_lane import (
     SHIFT,
     Constants,
@@ -60,6 +61,8 @@ _COS = Constants(
     (0.041666666666666595, -0.0013888888888873335, 2.4801587288995137e-05, -2.7557314214403397e-07,
      2.0875704969651494e-09, -1.135872424608964e-11),
 )  # fmt: skip
+# (sin(r)/r - 1) / r**2 in r**2, |r| <= pi/2.
+_SIN_HALF_TURN = (-0.1666666, 0.008333069, -0.00019809768, 2.606054e-06)
 # (asin(s)/s - 1) / s**2 in s**2 <= 1/4.
 _ASIN = Constants(
     (0.16666752, 0.074953064, 0.045469783, 0.02418066, 0.04216669),
@@ -200,16 +203,51 @@ def _sin_cos(reduced: _Reduced) -> tuple[Lane, Lane]:
     return r + sine, w + cosine
 
 
-def _circular(name: str, x: Lane, finish: Callable[[Lane, _Reduced], Lane]) -> Lane:
-    """``finish`` on the reduced argument; arguments beyond ``_FAR`` take a branch."""
+def _circular(
+    name: str, x: Lane, finish: Callable[[Lane, _Reduced], Lane], usual: Lane | None = None
+) -> Lane:
+    """``finish`` on the reduced argument; arguments beyond ``_FAR`` take a branch.
+
+    ``usual`` is the result for the others where there is a shorter way to it.
+    """
     near, far = (_near_f64, _far_f64) if x.is_f64 else (_near_f32, _far_f32)
+    if usual is None:
+        usual = finish(x, near(x))
     return rarely(
-        lambda t: fabs(t) >= _FAR,
-        f"{name}_far",
-        lambda t: finish(t, far(t)),
-        x,
-        finish(x, near(x)),
+        lambda t: fabs(t) >= _FAR, f"{name}_far", lambda t: finish(t, far(t)), x, usual
     )
+
+
+# pi in three floats: as for pi/2, the first product cancels without rounding.
+_PI_3_F32 = (3.1415927410125732, -8.742277657347586e-08, -3.4302490200117637e-15)
+
+
+def _half_turns_f32(a: Lane, shifted: Lane, offset: float) -> Lane:
+    """+-sin(a - (k - offset)*pi) of ``shifted = k + SHIFT``: minus for odd k.
+
+    Below 2**15 the polynomial makes up for half turns in place of quarter ones, which need
+    sine and cosine.
+    """
+    minus_k = offset - (shifted - SHIFT)
+    r = a
+    for part in _PI_3_F32:
+        r = fma(minus_k, part, r)
+    z = r * r
+    sine = fma(r * z, polynomial(z, _SIN_HALF_TURN), r)
+    # Rounding may go beyond 1, where asin and sqrt(1 - s*s) would be NaN.
+    return _flip(at_least(at_most(sine, 1.0), -1.0), shifted.bits() << 31)
+
+
+def _near_sin_f32(x: Lane) -> Lane:
+    a = fabs(x)
+    sine = _half_turns_f32(a, fma(a, 1 / math.pi, a.const(SHIFT)), 0.0)
+    return _flip(sine, x.bits())
+
+
+def _near_cos_f32(x: Lane) -> Lane:
+    """sin(a + pi/2)."""
+    a = fabs(x)
+    return _half_turns_f32(a, fma(a, 1 / math.pi, 0.5) + SHIFT, 0.5)
 
 
 def _flip(value: Lane, sign_bits: Lane) -> Lane:
@@ -241,16 +279,16 @@ def _finish_tan(x: Lane, reduced: _Reduced) -> Lane:
     return _flip(value, _to_sign(reduced.quadrant << 1, x) ^ x.bits())
 
 
-@vector(ulp=(1.6, 1.0))
+@vector(ulp=(1.75, 1.0))
 def sin(x: Lane) -> Lane:
-    """Reduction by quarter turns, accurate over the whole range; minimax polynomials."""
-    return _circular("sin", x, _finish_sin)
+    """Reduction by half or quarter turns, accurate over the whole range; minimax polynomials."""
+    return _circular("sin", x, _finish_sin, None if x.is_f64 else _near_sin_f32(x))
 
 
-@vector(ulp=(1.6, 1.0))
+@vector(ulp=(1.75, 1.0))
 def cos(x: Lane) -> Lane:
     """As sin, one quadrant on."""
-    return _circular("cos", x, _finish_cos)
+    return _circular("cos", x, _finish_cos, None if x.is_f64 else _near_cos_f32(x))
 
 
 @vector(ulp=(3.5, 2.0))

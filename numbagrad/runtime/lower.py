@@ -86,18 +86,17 @@ def _optimise(
 
 def _put_in_place(module: llvm.ModuleRef, builder: llvm.PassBuilder) -> llvm.ModuleRef:
     """Inline the late functions that the kernel's loops call."""
-    text = str(module)
-    if not late.called(text):
+    if not any(function.name.startswith(late.PREFIX) for function in module.functions):
         return module
     name = module.name
-    module = llvm.parse_assembly(late.release(text))
+    text, definitions = late.define(str(module))
+    module = llvm.parse_assembly(text)
     module.name = name
-    definitions = llvm.parse_assembly(late.define(text))
-    definitions.triple, definitions.data_layout = module.triple, module.data_layout
-    module.link_in(definitions)
+    defined = llvm.parse_assembly(definitions)
+    defined.triple, defined.data_layout = module.triple, module.data_layout
+    module.link_in(defined)
     manager = llvm.create_new_module_pass_manager()
     manager.add_always_inliner_pass()
-    manager.add_instruction_combine_pass()
     manager.add_global_dead_code_eliminate_pass()
     manager.add_strip_dead_prototype_pass()
     manager.run(module, builder)
