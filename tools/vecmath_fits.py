@@ -85,6 +85,17 @@ def erfc_fit(high: str, terms: int) -> Fit:
     return Fit(lambda t: erfc_scaled(t) - 1, relative(erfc_scaled), -1, top, terms)
 
 
+def erf_fit() -> Fit:
+    """-log(erfc(a))/a - 1, where -expm1 of minus that times a makes erf of it."""
+    return Fit(
+        lambda a: -mp.log(mp.erfc(a)) / a - 1,
+        lambda a: a * mp.erfc(a) / mp.erf(a),
+        mpf("1e-9"),
+        mpf("3.95"),
+        9,
+    )
+
+
 def log_erfc_fit(high: str, terms: int) -> Fit:
     return Fit(lambda t: -mp.log(mp.erfc(t + 1)), lambda t: mp.erfc(t + 1), 0, mpf(high) - 1, terms)
 
@@ -141,18 +152,19 @@ def fits() -> dict[str, tuple[type[np.floating], Callable[[], Fit]]]:
         low, high, 9)  # fmt: skip
     add("_LOG_F64", F64, lambda z: 2 * (atanh_ratio(z) - 1) / z, lambda z: z / atanh_ratio(z),
         0, LOG_Z, 7)  # fmt: skip
-    add("_SIN_HALF_TURN", F32, after_one(mp.sin), weight_after_one(mp.sin), 0, (mp.pi / 2 * mpf("1.001")) ** 2, 4)
-    for dtype, sin_n, asin_n, atan_n, erf_n in ((F32, 3, 5, 5, 7), (F64, 6, 12, 11, 12)):
+    add("_SIN_HALF_TURN", F32, after_one(mp.sin), weight_after_one(mp.sin),
+        0, (mp.pi / 2 * mpf("1.001")) ** 2, 4)  # fmt: skip
+    for dtype, sin_n, asin_n, atan_n in ((F32, 3, 5, 5), (F64, 6, 12, 11)):
         add("_SIN", dtype, after_one(mp.sin), weight_after_one(mp.sin), 0, SIN_Z, sin_n)
         add("_COS", dtype, lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2,
             lambda z: z**2 / mp.cos(mp.sqrt(z)), 0, SIN_Z, sin_n)  # fmt: skip
         quarter = mpf("0.2501")
         add("_ASIN", dtype, after_one(mp.asin), weight_after_one(mp.asin), 0, quarter, asin_n)
         add("_ATAN", dtype, after_one(mp.atan), weight_after_one(mp.atan), 0, ATAN_Z, atan_n)
-        add("_ERF_SMALL", dtype, lambda z: over_root(mp.erf)(z) - 1, relative(over_root(mp.erf)),
-            0, 1, erf_n)  # fmt: skip
-    out["_ERF_LARGE float32"] = (F32, lambda: log_erfc_fit("3.95", 7))
-    out["_ERF_LARGE float64"] = (F64, lambda: log_erfc_fit("5.95", 18))
+    out["_ERF_F32 float32"] = (F32, erf_fit)
+    add("_ERF_SMALL_F64", F64, lambda z: over_root(mp.erf)(z) - 1, relative(over_root(mp.erf)),
+        0, 1, 12)  # fmt: skip
+    out["_ERF_LARGE_F64 float64"] = (F64, lambda: log_erfc_fit("5.95", 18))
     out["_ERFC float32"] = (F32, lambda: erfc_fit("10.1", 11))
     out["_ERFC float64"] = (F64, lambda: erfc_fit("27.3", 24))
     out["_ERFINV float32"] = (F32, lambda: erfinv_near(5))

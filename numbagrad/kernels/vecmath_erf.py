@@ -8,6 +8,8 @@ from numbagrad.kernels.vecmath_exp import (
     at_most,
     exp_reduce,
     exp_reduced,
+    expm1_reduced,
+    power_of_two,
     log,
     scale_by_power,
 )
@@ -23,24 +25,23 @@ from numbagrad.kernels.vecmath_lane import (
     vector,
 )
 
+# -log(erfc(a))/a - 1, up to where erf rounds to 1.
+_ERF_F32 = (0.12837917, 0.63661957, 0.102776304, -0.019147826, -0.00016948569, 0.0016756428,
+            -0.0006373352, 0.000118850214, -9.386311e-06)  # fmt: skip
 # erf(a)/a - 1 in a**2, a <= 1.
-_ERF_SMALL = Constants(
-    (0.12837917, -0.37612626, 0.11283579, -0.026853347, 0.005187162, -0.0007997853, 7.8069e-05),
-    (0.12837916709551256, -0.37612638903183343, 0.11283791670936949, -0.026866170641958616,
-     0.005223977596728703, -0.000854832548450088, 0.00012055280476717942, -1.4924465157756007e-05,
-     1.6444143340371142e-06, -1.6183925803704383e-07, 1.3616373174061878e-08,
-     -7.607123568804752e-10),
-)  # fmt: skip
+_ERF_SMALL_F64 = (
+    0.12837916709551256, -0.37612638903183343, 0.11283791670936949, -0.026866170641958616,
+    0.005223977596728703, -0.000854832548450088, 0.00012055280476717942, -1.4924465157756007e-05,
+    1.6444143340371142e-06, -1.6183925803704383e-07, 1.3616373174061878e-08,
+    -7.607123568804752e-10)  # fmt: skip
 # -log(erfc(a)) in a - 1, from 1 to where erf rounds to 1; erfc's absolute error is what counts.
-_ERF_LARGE = Constants(
-    (1.8496056, 2.6389627, 0.8431724, 0.041262213, -0.009452725, 0.0014811307, -9.01287e-05),
-    (1.8496055099332482, 2.638967514234783, 0.8431072563591641, 0.04156109802898895,
-     -0.010033825212953023, 0.0019779013964760085, -0.00023731707319051053,
-     -2.6294764940390367e-05, 2.7196245777958842e-05, -9.66791388127814e-06,
-     2.128705904753384e-06, -2.0258469708008815e-07, -5.9137049905758e-08,
-     3.3802224641116954e-08, -8.624028567975775e-09, 1.3369981108595847e-09,
-     -1.211359097534951e-10, 4.947298784512329e-12),
-)  # fmt: skip
+_ERF_LARGE_F64 = (
+    1.8496055099332482, 2.638967514234783, 0.8431072563591641, 0.04156109802898895,
+    -0.010033825212953023, 0.0019779013964760085, -0.00023731707319051053,
+    -2.6294764940390367e-05, 2.7196245777958842e-05, -9.66791388127814e-06,
+    2.128705904753384e-06, -2.0258469708008815e-07, -5.9137049905758e-08,
+    3.3802224641116954e-08, -8.624028567975775e-09, 1.3369981108595847e-09,
+    -1.211359097534951e-10, 4.947298784512329e-12)  # fmt: skip
 
 # exp(a**2) * erfc(a) * (1 + 2a) - 1 in t = (a - 3)/(a + 3), up to where erfc is zero.
 _ERFC = Constants(
@@ -91,13 +92,21 @@ _ERFINV_FAR_TAIL = (
     -2.524488862536227e-11, 3.196045107275129e-11)  # fmt: skip
 
 
-@vector(ulp=(1.5, 1.5), domain=(-6.5, 6.5))
+@vector(ulp=(1.75, 1.5), domain=(-6.5, 6.5))
 def erf(x: Lane) -> Lane:
-    """Odd polynomial up to 1; beyond, 1 - exp(-q(|x|)) with q fitted to -log(erfc)."""
+    """1 - exp(-q(|x|)) with q fitted to -log(erfc).
+
+    float32: as -expm1, which does not cancel.  float64: beyond 1, and an odd polynomial up to 1,
+    which are shorter than one fit.
+    """
     a = at_most(fabs(x), Constants(3.95, 5.95))
-    small = fma(a, polynomial(a * a, _ERF_SMALL), a)
-    k, r = exp_reduce(-polynomial(a - 1.0, _ERF_LARGE))
-    large = 1.0 - scale_by_power(exp_reduced(r), k)
+    if not x.is_f64:
+        k, r = exp_reduce(-fma(a, polynomial(a, _ERF_F32), a))
+        scale = power_of_two(k.bits())
+        return copysign_of(fma(scale, expm1_reduced(r), scale - 1.0), x)
+    small = fma(a, polynomial(a * a, _ERF_SMALL_F64), a)
+    k, r = exp_reduce(-polynomial(a - 1.0, _ERF_LARGE_F64))
+    large = 1.0 - exp_reduced(r) * power_of_two(k.bits())
     return copysign_of(select(a > 1.0, large, small), x)
 
 

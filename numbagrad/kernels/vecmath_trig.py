@@ -213,9 +213,7 @@ def _circular(
     near, far = (_near_f64, _far_f64) if x.is_f64 else (_near_f32, _far_f32)
     if usual is None:
         usual = finish(x, near(x))
-    return rarely(
-        lambda t: fabs(t) >= _FAR, f"{name}_far", lambda t: finish(t, far(t)), x, usual
-    )
+    return rarely(lambda t: fabs(t) >= _FAR, f"{name}_far", lambda t: finish(t, far(t)), x, usual)
 
 
 # pi in three floats: as for pi/2, the first product cancels without rounding.
