@@ -19,7 +19,7 @@ import pytest
 from llvmlite import ir
 from mpmath import mpf
 
-from numbagrad.kernels import vecmath
+from numbagrad.kernels import vecmath, vecmath_avx512
 from numbagrad.kernels.names import VECMATH
 from numbagrad.kernels.vecmath import REGISTRY
 from numbagrad.kernels.vecmath_lane import Lane
@@ -51,8 +51,15 @@ def source_of(name: str, suffix: str) -> str:
 
 
 @functools.cache
-def compiled(name: str, suffix: str) -> Callable[..., None]:
-    return KERNEL(compiler.compile_source(source_of(name, suffix)))
+def compiled(name: str, suffix: str, portable: bool) -> Callable[..., None]:
+    source = source_of(name, suffix)
+    if not portable:
+        return KERNEL(compiler.compile_source(source))
+    symbol = f"portable_{name}_{suffix}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vecmath_avx512, "available", lambda: False)
+        data = lower.compile_object(source, "kernel", "kernel", symbol, "-", vectorize.DEFAULT)
+    return KERNEL(loader.load_object(symbol, data))
 
 
 def evaluate(kernel: Callable[..., None], *args: np.ndarray) -> np.ndarray:
@@ -63,9 +70,9 @@ def evaluate(kernel: Callable[..., None], *args: np.ndarray) -> np.ndarray:
     return out
 
 
-def apply(name: str, suffix: str, *args: Any) -> np.ndarray:
+def apply(name: str, suffix: str, *args: Any, portable: bool = False) -> np.ndarray:
     columns = np.broadcast_arrays(*[np.asarray(a, dtype=DTYPES[suffix]) for a in args])
-    kernel = compiled(name, suffix)
+    kernel = compiled(name, suffix, portable)
     return evaluate(kernel, *[np.ascontiguousarray(c).ravel() for c in columns])
 
 
@@ -240,8 +247,8 @@ def test_error_bound(name: str, suffix: str) -> None:
     check_bound(name, suffix, *points_for(name, DTYPES[suffix]))
 
 
-def check_bound(name: str, suffix: str, *args: np.ndarray) -> None:
-    got = apply(name, suffix, *args)
+def check_bound(name: str, suffix: str, *args: np.ndarray, portable: bool = False) -> None:
+    got = apply(name, suffix, *args, portable=portable)
     errors = ulp_errors(got, *exact_values(name, *args))
     worst = int(np.argmax(errors))
     bound = getattr(REGISTRY[name].ulp, suffix)
@@ -314,6 +321,47 @@ def test_special_values(name: str, suffix: str) -> None:
     payload = 0x7FC12345 if suffix == "f32" else 0x7FF8123456789ABC
     odd_nan = np.array([payload], "i4" if suffix == "f32" else "i8").view(DTYPES[suffix])
     assert np.isnan(apply(name, suffix, odd_nan))[0] or name == "sign"
+
+
+@pytest.mark.skipif(not vecmath_avx512.available(), reason="there is no other form here")
+@pytest.mark.parametrize("suffix", DTYPES)
+@pytest.mark.parametrize(
+    "name", ["exp", "exp2", "sigmoid", "log", "log2", "log10", "softplus", "erfc", "erfinv", "pow"]
+)
+def test_without_avx512(name: str, suffix: str) -> None:
+    """What these functions are made of on machines that lack its instructions."""
+    check_bound(name, suffix, *points_for(name, DTYPES[suffix]), portable=True)
+    if name in SPECIAL:
+        arguments, expected = zip(*SPECIAL[name], (NAN, NAN))
+        got = apply(name, suffix, arguments, portable=True)
+        assert same(got, expected).all(), list(zip(arguments, got, expected))
+
+
+@pytest.mark.parametrize("suffix", DTYPES)
+@pytest.mark.parametrize("name", ["sin", "cos", "tanh", "erf"])
+def test_stays_within_one(name: str, suffix: str) -> None:
+    """Rounding does not go where asin, atanh and sqrt(1 - y*y) are not defined."""
+    rng = np.random.default_rng(0)
+    extrema = np.pi / 2 * rng.integers(0, 2000, 20_000)
+    x = np.concatenate([extrema + rng.normal(0, 1e-3, extrema.size), rng.normal(0, 8, 20_000)])
+    assert np.abs(apply(name, suffix, x)).max() <= 1.0
+
+
+@pytest.mark.parametrize("suffix", DTYPES)
+@pytest.mark.parametrize("name", ["sin", "cos", "tan"])
+@pytest.mark.parametrize("size", [1, 7, 64, 200])
+def test_far_arguments_anywhere(name: str, suffix: str, size: int) -> None:
+    """The branch that some lanes need leaves the others as they are: vectors, rests, and one."""
+    x = np.linspace(-3.0, 3.0, size)
+    usual = apply(name, suffix, x)
+    far = np.array(1e30, DTYPES[suffix])
+    alone = apply(name, suffix, far)
+    for place in range(0, size, 5):
+        mixed = x.copy()
+        mixed[place] = far
+        expected = usual.copy()
+        expected[place] = alone[0]
+        assert same(apply(name, suffix, mixed), expected).all()
 
 
 @pytest.mark.parametrize("suffix", DTYPES)

@@ -9,8 +9,8 @@ from numbagrad.kernels.vecmath_exp import (
     exp_reduce,
     exp_reduced,
     expm1_reduced,
-    power_of_two,
     log,
+    power_of_two,
     scale_by_power,
 )
 from numbagrad.kernels.vecmath_lane import (
