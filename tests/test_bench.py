@@ -83,10 +83,18 @@ def test_fair_contest(run_fakes, tmp_path):
     assert result.best() == "peer"
     ratio = result.ratio("peer")
     assert ratio is not None and ratio.median > 2
-    assert [v for _, v in result.verdicts()] == ["met", "MISSED", "not measured"]
+    verdicts = [verdict for _, verdict in result.verdicts()]
+    # On a busy machine real figures may be too noisy for the first.
+    assert verdicts[0] in ("met", "too noisy") and verdicts[2] == "not measured"
 
     run.write(tmp_path / "run.json")
     assert Run.read(tmp_path / "run.json") == run
+
+
+def test_verdicts():
+    result = made_up([1.0, 1.0, 1.0], peer=[2.0, 2.1, 2.2]).workloads["w"]
+    result.targets = [{"ratio": 2.0, "against": "best"}, {"ratio": 3.0, "against": "peer"}]
+    assert [verdict for _, verdict in result.verdicts()] == ["met", "MISSED"]
 
 
 def test_no_verdict_on_noise():
