@@ -1,7 +1,7 @@
 """From the source of a kernel to object code. Imported only to compile.
 
 `translate` turns the source into LLVM text, or Numba does if it goes beyond that language; LLVM's
-O3 pipeline then runs once.
+O3 pipeline then runs once, or a short one on what has no loops to vectorise.
 """
 
 import time
@@ -72,14 +72,25 @@ def _optimise(
 ) -> llvm.ModuleRef:
     module.triple = machine.triple
     module.data_layout = str(machine.target_data)
-    if hint.interleave or hint.independent:
-        name = module.name
-        module = llvm.parse_assembly(late.keep(vectorize.annotate(str(module), hint)))
-        module.name = name
     tuning = llvm.create_pipeline_tuning_options(speed_level=3)
     tuning.loop_vectorization = hint != vectorize.Hint()
     tuning.slp_vectorization = False
     builder = llvm.create_pass_builder(machine, tuning)
+    bodies = [function for function in module.functions if not function.is_declaration]
+    if hint == vectorize.Hint() and len(bodies) == 1:
+        # Short loops that stay scalar, and nothing to inline: O3 would take four times as long,
+        # and make more code.
+        manager = llvm.create_new_module_pass_manager()
+        manager.add_sroa_pass()
+        manager.add_simplify_cfg_pass()
+        manager.add_instruction_combine_pass()
+        manager.add_simplify_cfg_pass()
+        manager.run(module, builder)
+        return module
+    if hint != vectorize.Hint():
+        name = module.name
+        module = llvm.parse_assembly(late.keep(vectorize.annotate(str(module), hint)))
+        module.name = name
     builder.getModulePassManager().run(module, builder)
     return _put_in_place(module, builder)
 
