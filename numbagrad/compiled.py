@@ -26,8 +26,9 @@ from .replay import check_gradients
 from .stack import innermost
 from .tape import AccumulateGrad, Node, gradient_edge
 from .tensor import INFERENCE, Tensor, count_change, last_change, version_counter, wrap
+from .traced import Made, Result, Traced, arrays_of, find
 from .traces import Traces, explained, fitting, report
-from .tracing import Made, Result, Traced, arrays_of, find, trace_call
+from .tracing import trace_call
 from .transforms.levels import active_levels
 
 _ndarray = np.ndarray

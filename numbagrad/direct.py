@@ -11,7 +11,7 @@ from .ir.pytree import flatten, unflatten
 from .modes import thread
 from .surroundings import Named
 from .tensor import INFERENCE, Tensor, wrap
-from .tracing import Result, Traced, find
+from .traced import Result, Traced, find
 
 _data = operator.attrgetter("_data")
 

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from .modes import thread
-from .tape import make_view, record, refresh
+from .tape import record
 from .tensor import INFERENCE, Tensor, wrap
+from .views import make_view, refresh
 
 _ndarray = np.ndarray
 _new = object.__new__

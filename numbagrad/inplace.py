@@ -14,8 +14,9 @@ from .modes import thread
 from .ops.elementwise import to_dtype, where
 from .ops.view import alias, clone, view_scatter
 from .runtime.storage import resized
-from .tape import OpNode, next_sequence, record, refresh, retain_anew, stale_view_error
+from .tape import OpNode, next_sequence, record
 from .tensor import INFERENCE, Tensor, count_change, version_counter, wrap
+from .views import refresh, retain_anew, stale_view_error
 
 _ndarray = np.ndarray
 

@@ -13,7 +13,7 @@ from typing import Any
 from . import config
 from .ir.pytree import paths
 from .tensor import Tensor
-from .tracing import Traced
+from .traced import Traced
 
 _TRACES_BEFORE_WARNING = 8
 _SIGNATURES = 256  # kept by one function

@@ -4,10 +4,10 @@ besides the arguments, and what they change."""
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import combinations
 from types import GeneratorType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -15,176 +15,25 @@ from numpy.lib.stride_tricks import as_strided
 from . import passes
 from .autograd.engine import run_backward
 from .codegen.program import Executable
-from .codegen.scalar import supported
 from .errors import GraphFreedError, ModifiedError
 from .ir.graph import Eqn, Graph, Var
 from .ir.pytree import flatten, unflatten
-from .ir.trace import GradientStep, Trace, TraceTracer
+from .ir.trace import Trace
 from .locks import free_in_child
 from .modes import changing, thread
 from .ops.view import alias
+from .residuals import recomputed, roots_of, shared
 from .surroundings import Fact, Named, Surroundings
-from .tape import AccumulateGrad, Edge, gradient_edge, observe, refresh
+from .tape import AccumulateGrad, Edge, gradient_edge, observe
 from .tensor import INFERENCE, Tensor, wrap
+from .traced import Change, GradOf, Made, Ref, Result, Traced, find, owner_id
+from .views import refresh
 
 _ndarray = np.ndarray
-
 
 # A child forked while another thread traces would find tensors changed for ever. Said here, behind
 # the locks of the compiler, since a trace takes those.
 free_in_child(changing)
-
-
-class GradOf(NamedTuple):
-    """Refers to the gradient that a leaf has at the time of a call."""
-
-    leaf: int | Tensor | Named
-
-
-class Made(NamedTuple):
-    """Refers to a leaf that the function makes: number of the computed value."""
-
-    number: int
-
-
-Ref = int | Tensor | Named | GradOf | Made
-"""A tensor outside of the program: number of an argument, a closed-over tensor or the place where
-it is found, a gradient; a leaf among the results."""
-
-
-def find(ref: Any, tensors: list[Tensor]) -> Any:
-    """The tensor that a reference names in a call with these arguments."""
-    if ref.__class__ is int:
-        return tensors[ref]
-    if ref.__class__ is GradOf:
-        return find(ref.leaf, tensors)._grad
-    if ref.__class__ is Named:
-        return ref.now()
-    return ref
-
-
-class Result(NamedTuple):
-    """A tensor of the function's result: a computed value (`owner` is None), a tensor that existed
-    before, or what a chain of view ops makes of one of these."""
-
-    owner: Ref | None
-    number: int = -1  # of the computed value
-    chain: tuple[Any, ...] = ()
-    detached: bool = False
-
-
-class Change(NamedTuple):
-    """A tensor outside that gets a value of the program."""
-
-    target: Ref
-    number: int
-    requires_grad: bool
-
-
-class Traced:
-    """One traced signature."""
-
-    def __init__(self) -> None:
-        self.captures: list[Ref] = []
-        self.named: list[Named] = []  # those of the references that are names
-        self.guards: list[Any] = []  # (shape, strides, dtype, requires_grad) of each capture
-        self.absent: list[tuple[Ref, bool]] = []  # (leaf, whether it has no gradient)
-        self.facts: list[Fact] = []
-        self.rebound: list[tuple[Any, Any]] = []  # (container, key) that get a tensor at each call
-        self.grafted = False  # the function changed containers that it was given
-        self.pinned: list[tuple[int, Tensor]] = []  # arguments that must be these very tensors
-        self.reads: list[Callable[[], Any]] = []
-        self.once = False
-        self.structure: Any = None
-        self.leaves: list[Any] = []  # of the result: a `Result` or the value itself
-        self.requires_grad: list[bool] = []  # whether each computed value has a history
-        self.made: list[int] = []  # those that are leaves which require grad
-        self.spent = False  # the function itself ran backward: there is no history left
-        self.changed: list[Change] = []
-        self.grads: list[tuple[Ref, int | None]] = []
-        self.copied: list[int] = []  # values that must not share their memory
-        self.residuals = 0  # the number of values before them
-        self.owners: list[Any] = []  # of each residual: a Ref, ("value", number), None
-        self.differentiated: list[Ref] = []  # for each gradient
-        self.forward: Executable
-        self.backward: Executable | None = None
-        self.refused: ModifiedError | None = None  # what a backward pass raises
-        self.backward_copied: list[int] = []
-        self.higher: Any = None  # the gradient as a compiled function, for double backward
-        # The trace as it was written down, from inputs and cotangents to gradients, and for anomaly
-        # mode the nodes that run backward in the two programs.
-        self.written: Graph | None = None
-        self.inner_steps: list[GradientStep] = []
-        self.outer_steps: list[GradientStep] = []
-
-    @property
-    def graph(self) -> Graph:
-        return self.forward.graph
-
-    @property
-    def checked(self) -> bool:
-        """Whether the function itself switches anomaly mode on."""
-        return any(s.switched and s.anomaly is not None for s in self.inner_steps)
-
-    def operands(self, tensors: list[Tensor]) -> list[Tensor]:
-        """What a call with these arguments passes to the program, but for what it `reads`."""
-        pinned = {i for i, _ in self.pinned}
-        operands = [t for i, t in enumerate(tensors) if i not in pinned]
-        operands += [find(ref, tensors) for ref in self.captures]
-        return operands
-
-    def misfit(self, tensors: list[Tensor]) -> str:
-        """Why this trace is not valid for a call now: empty if it is."""
-        for ref in self.named:
-            if not isinstance(ref.now(), Tensor):
-                return repr(ref.name)
-        for ref, guard in zip(self.captures, self.guards):
-            t = find(ref, tensors)
-            if t is None:
-                return "whether a tensor has a gradient"
-            data = t._data
-            if (data.shape, data.strides, data.dtype, t._requires_grad) != guard:
-                return "the shape, dtype or requires_grad of a tensor that it closes over"
-        for leaf, absent in self.absent:
-            if (find(leaf, tensors)._grad is None) != absent:
-                return "whether a tensor has a gradient"
-        for fact in self.facts:
-            if fact.mapping.get(fact.key) is not fact.value and not fact.holds():
-                return repr(fact.name)
-        if any(tensors[i] is not t for i, t in self.pinned):
-            return "which tensors share memory"
-        if self.changed and not self.pinned and self._overlapping(tensors):
-            return "which tensors share memory"
-        return ""
-
-    def _overlapping(self, tensors: list[Tensor]) -> bool:
-        """Whether something changed overlaps an argument: the trace took them for independent."""
-        if not tensors:
-            return False
-        changed = [find(c.target, tensors) for c in self.changed]
-        others = list({id(t): t for t in (*changed, *tensors)}.values())
-        arrays = arrays_of(others)
-        if len({_owner(a) for a in arrays}) == len(others):
-            return False
-        array_of = {id(t): a for t, a in zip(others, arrays, strict=True)}
-        return any(
-            a is not b and np.shares_memory(array_of[id(a)], array_of[id(b)])
-            for a in changed for b in tensors
-        )  # fmt: skip
-
-
-def arrays_of(tensors: Sequence[Tensor]) -> list[Any]:
-    """What tensors hold; a trace in another thread that changes one of them is waited for."""
-    arrays = [t._data for t in tensors]
-    while TraceTracer in map(type, arrays):
-        if not any([a.interpreter.stale(tensors) for a in arrays if type(a) is TraceTracer]):
-            break  # leaked from a trace: using it is the error to raise
-        arrays = [t._data for t in tensors]
-    return arrays
-
-
-def _owner(a: Any) -> int:
-    return id(a if a.base is None else a.base)
 
 
 def trace_call(
@@ -276,7 +125,9 @@ class _Call:
         self.place = {id(self.stands[i]): i for i in self.arguments}
         self.initial = [s._data for s in self.stands]
         tracing.given = set(self.place)
-        self.values: list[Any] = []
+        self.values: list[Any] = []  # what the forward program returns, but for residuals
+        self.computed: list[Tensor] = []  # the values that are results
+        self.identities: list[Fact] = []
 
     def _stand(self, x: Tensor) -> Tensor:
         """What the function gets for an argument."""
@@ -347,7 +198,7 @@ class _Call:
         ]
         found = []
         for (a, s, x), (b, t, y) in combinations(everything, 2):
-            if _owner(x) != _owner(y) or not np.shares_memory(x, y):
+            if owner_id(x) != owner_id(y) or not np.shares_memory(x, y):
                 continue
             keys = {ref if isinstance(ref, int) else id(ref) for ref in (a, b)}
             related = not isinstance(a, int) and not isinstance(b, int) and _base(s) is _base(t)
@@ -406,7 +257,6 @@ class _Call:
         return self.surroundings.place_of(t) or t
 
     def _results(self, traced: Traced, leaves: list[Any]) -> None:
-        self.computed: list[Tensor] = []
         numbers: dict[int, int] = {}
         traced.leaves = list(leaves)
         views: list[int] = []
@@ -509,12 +359,8 @@ class _Call:
             (i, e) for i, e in zip(self.arguments, self.origins, strict=True) if e is not None
         ]
         for t, _ in list(tracing.captures.values()):
-            changed = tracing.changed.get(id(t))
-            requires = t._requires_grad if changed is None else changed[1].requires_grad
-            if requires and not tracing.is_made(t):
-                node, nr = (t._node, t._nr) if changed is None else changed[1][1:3]
-                edge = gradient_edge(t) if node is None else (node, nr)
-                candidates.append((self._closed_over(t), edge))
+            if tracing.required_grad(t) and not tracing.is_made(t):
+                candidates.append((self._closed_over(t), tracing.edge_before(t)))
         candidates += [(Made(i), gradient_edge(self.computed[i])) for i in traced.made]
         cotangents = [tracing.new_input(o._data.shape, o._data.dtype) for o in roots]
         tangents = [c._data.var for c in cotangents]
@@ -567,43 +413,14 @@ class _Call:
     def _programs(
         self, traced: Traced, forward: int, tangents: list[Var], gradients: list[Any]
     ) -> None:
+        """Turn what was traced into a program, and if there are gradients into a second one."""
         tracing = self.tracing
-        grad_of = self._grad_of()
-        consts: dict[Var, Any] = {}
-        inputs = list(tracing.inputs[: len(self.arguments)])
-        refs: list[Any] = list(self.arguments)
-        arrays = [self.tensors[i]._data for i in self.arguments]
-        captures = list(tracing.captures.values())[::-1]
-        read = [t for t, _ in (*captures, *tracing.changed.values())]
-        self.identities = self.surroundings.identities(read)
-        del read
-        tracing.captures.clear()
-        while captures:
-            t, v = captures.pop()
-            data = tracing.before(t)
-            # Held by `t` and the argument of getrefcount only: made inside, by an op's rule.
-            if tracing.is_made(t):
-                consts[v] = tracing.first(t)
-            elif sys.getrefcount(t) <= 2 and id(t) not in tracing.changed:
-                consts[v] = data
-            else:
-                inputs.append(v)
-                ref = grad_of.get(id(t)) or self._closed_over(t)
-                refs.append(ref)
-                traced.captures.append(ref)
-                changed = tracing.changed.get(id(t))
-                requires = t._requires_grad if changed is None else changed[1].requires_grad
-                traced.guards.append((v.shape, data.strides, v.dtype, requires))
-                arrays.append(data)
-        for _, v in tracing.reads:
-            inputs.append(v)
-            refs.append(None)
-            arrays.append(np.empty(v.shape, v.dtype))
+        inputs, refs, arrays, consts = self._inputs(traced)
         residuals: list[Var] = []
         again: list[Eqn] = []
         first, later = tracing.eqns[:forward], tracing.eqns[forward:]
         if gradients:
-            again, residuals = _recomputed(first, later, gradients, inputs)
+            again, residuals = recomputed(first, later, gradients, inputs)
         traced.inner_steps = [s for s in tracing.gradients if s.at <= forward]
         traced.outer_steps = [s for s in tracing.gradients if s.at > forward]
         if tracing.gradients or gradients:
@@ -621,7 +438,47 @@ class _Call:
             samples = self._saved(traced) + [np.empty(v.shape, v.dtype) for v in tangents]
             traced.backward = Executable(backward, samples)
             borrowed = {*backward.inputs, *backward.consts}
-            traced.backward_copied = _shared(backward, borrowed)
+            traced.backward_copied = shared(backward, borrowed)
+
+    def _inputs(
+        self, traced: Traced
+    ) -> tuple[list[Var], list[Ref | None], list[Any], dict[Var, Any]]:
+        """The inputs of the forward program: arguments, what it closes over, what it reads.
+
+        Returns the variables, for each the tensor it stands for and an array like it; and the
+        constants, which are tensors that nobody outside of the trace can change.
+        """
+        tracing = self.tracing
+        grad_of = self._grad_of()
+        consts: dict[Var, Any] = {}
+        inputs = list(tracing.inputs[: len(self.arguments)])
+        refs: list[Ref | None] = list(self.arguments)
+        arrays = [self.tensors[i]._data for i in self.arguments]
+        captures = list(tracing.captures.values())[::-1]
+        read = [t for t, _ in (*captures, *tracing.changed.values())]
+        self.identities = self.surroundings.identities(read)
+        del read
+        tracing.captures.clear()
+        while captures:
+            t, v = captures.pop()
+            data = tracing.before(t)
+            # Held by `t` and the argument of getrefcount only: made inside, by an op's rule.
+            if tracing.is_made(t):
+                consts[v] = tracing.first(t)
+            elif sys.getrefcount(t) <= 2 and id(t) not in tracing.changed:
+                consts[v] = data
+            else:
+                ref = grad_of.get(id(t)) or self._closed_over(t)
+                inputs.append(v)
+                refs.append(ref)
+                arrays.append(data)
+                traced.captures.append(ref)
+                traced.guards.append((v.shape, data.strides, v.dtype, tracing.required_grad(t)))
+        for _, v in tracing.reads:
+            inputs.append(v)
+            refs.append(None)
+            arrays.append(np.empty(v.shape, v.dtype))
+        return inputs, refs, arrays, consts
 
     def _saved(self, traced: Traced) -> list[Any]:
         """Arrays with no memory behind them, laid out as the residuals will be."""
@@ -636,12 +493,12 @@ class _Call:
 
     def _ownership(self, traced: Traced, graph: Graph, refs: list[Any]) -> None:
         """Find which values lie in memory that is not theirs alone."""
-        roots = _roots(graph)
+        roots = roots_of(graph)
         owner_of: dict[Any, Any] = dict(zip(graph.inputs, refs, strict=True))
         targets = {_key(c.target) for c in traced.changed}
         n = traced.residuals
         kept = Graph(graph.inputs, graph.eqns, graph.outputs[:n], graph.consts)
-        traced.copied = _shared(kept, {*graph.inputs, *graph.consts})
+        traced.copied = shared(kept, {*graph.inputs, *graph.consts})
         for i, a in enumerate(graph.outputs[:n]):
             if isinstance(a, Var):
                 owner_of.setdefault(roots[a], ("value", i))
@@ -676,53 +533,3 @@ def _hidden_hooks(refs: list[Any]) -> list[tuple[Any, Any]]:
             hidden.append((t._extras, t._extras.hooks))
             t._extras.hooks = None
     return hidden
-
-
-def _roots(graph: Graph) -> dict[Var, Var]:
-    """For each variable the one whose memory it shares."""
-    roots = {v: v for v in (*graph.inputs, *graph.consts)}
-    for e in graph.eqns:
-        for v in e.outputs:
-            source = e.inputs[0] if e.inputs else None
-            roots[v] = roots[source] if e.op.view and isinstance(source, Var) else v
-    return roots
-
-
-def _shared(graph: Graph, borrowed: set[Var]) -> list[int]:
-    """Which outputs lie in borrowed memory, or in that of an earlier output."""
-    roots = _roots(graph)
-    taken = set(borrowed)
-    shared = []
-    for i, a in enumerate(graph.outputs):
-        if isinstance(a, Var):
-            if roots[a] in taken:
-                shared.append(i)
-            taken.add(roots[a])
-    return shared
-
-
-def _recomputed(
-    forward: list[Eqn], backward: list[Eqn], gradients: list[Any], inputs: list[Var]
-) -> tuple[list[Eqn], list[Var]]:
-    """What of the forward pass the backward pass computes again, and what it reads of it.
-
-    Pointwise values and views are computed again from what they are made of: storing and
-    reading one costs more time than most functions, and all of the memory.
-    """
-    producer = {v: e for e in forward for v in e.outputs}
-    known = {*producer, *inputs}
-    stack = [a for e in backward for a in e.inputs if isinstance(a, Var)]
-    stack += [a for a in gradients if isinstance(a, Var)]
-    again: set[int] = set()
-    residuals: dict[Var, None] = {}
-    while stack:
-        v = stack.pop()
-        if v not in known:
-            continue
-        e = producer.get(v)
-        if e is None or not (e.op.view or supported(e)):
-            residuals[v] = None
-        elif id(e) not in again:
-            again.add(id(e))
-            stack += [a for a in e.inputs if isinstance(a, Var)]
-    return [e for e in forward if id(e) in again], list(residuals)

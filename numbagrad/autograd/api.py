@@ -15,8 +15,9 @@ from ..modes import thread
 from ..ops.elementwise import fill
 from ..ops.export import public
 from ..ops.view import alias
-from ..tape import Edge, RemovableHandle, gradient_edge, node_hooks, refresh
+from ..tape import Edge, RemovableHandle, gradient_edge, node_hooks
 from ..tensor import INFERENCE, Tensor, creating, extras, method, wrap
+from ..views import refresh
 from .engine import run_backward
 from .graph import GradientEdge, edge_meta
 

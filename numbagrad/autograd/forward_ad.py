@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 from ..dispatch import bind
 from ..modes import set_fwd_grad_enabled, thread
 from ..ops.elementwise import to_dtype
-from ..tape import accumulator, gradient_edge, refresh
+from ..tape import accumulator, gradient_edge
 from ..tensor import INFERENCE, Tensor, version_counter, wrap
 from ..transforms.jvp import Dual, DualTracer
 from ..transforms.levels import TransformInput, active_levels, current
+from ..views import refresh
 
 __all__ = [
     "UnpackedDualTensor",

@@ -15,8 +15,9 @@ from typing import Any
 from ..inplace import check_view_creation, follow
 from ..modes import thread
 from ..ops.view import alias
-from ..tape import Node, refresh
+from ..tape import Node
 from ..tensor import Tensor, count_change, wrap
+from ..views import refresh
 from .function_levels import Custom, highest_level
 from .function_node import FunctionCtx, FunctionNode
 from .recorder import FUNCTION

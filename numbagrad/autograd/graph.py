@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from ..modes import thread
 from ..ops.view import clone
-from ..tape import AccumulateGrad, Node, RemovableHandle, gradient_edge, observe, refresh
+from ..tape import AccumulateGrad, Node, RemovableHandle, gradient_edge, observe
 from ..tensor import Tensor, count_change
+from ..views import refresh
 
 __all__ = [
     "GradientEdge",

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from ..creation import empty, zeros
 from ..ops.elementwise import where
-from ..random import rand, randn
+from ..sampling import rand, randn
 from ..tensor import Tensor
 from . import constraints as C
 from .distribution import Distribution, broadcast_all

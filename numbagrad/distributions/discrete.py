@@ -10,7 +10,7 @@ from ..creation import arange, eye, zeros
 from ..modes import no_grad
 from ..ops.elementwise import where
 from ..ops.shape import broadcast_tensors
-from ..random import multinomial, poisson, rand
+from ..sampling import multinomial, poisson, rand
 from ..tensor import Size, Tensor
 from . import constraints as C
 from .continuous import open_unit

@@ -6,7 +6,7 @@ import math
 from typing import Any, ClassVar
 
 from ..linalg import cholesky, inv, solve_triangular
-from ..random import randn
+from ..sampling import randn
 from ..tensor import Size, Tensor
 from . import constraints as C
 from .continuous import standard_gamma

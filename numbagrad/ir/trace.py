@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import as_strided
 from ..dispatch import Interpreter
 from ..modes import changing, thread
 from ..stack import NUMPY, at_user_line
-from ..tape import Node, Trail, Watch, input_shapes
+from ..tape import Edge, Node, Trail, Watch, gradient_edge, input_shapes
 from ..tensor import Tensor, wrap
 from .graph import Atom, Eqn, Graph, Shape, Strides, Var, dense
 
@@ -298,6 +298,17 @@ class Trace(Interpreter, Watch):
         """The array of a tensor before the function changed it."""
         changed = self.changed.get(id(t))
         return t._data if changed is None else changed[1].data
+
+    def required_grad(self, t: Tensor) -> bool:
+        """Whether a tensor required grad before the function changed it."""
+        changed = self.changed.get(id(t))
+        return t._requires_grad if changed is None else changed[1].requires_grad
+
+    def edge_before(self, t: Tensor) -> Edge:
+        """Where the gradient of a tensor went before the function changed it."""
+        changed = self.changed.get(id(t))
+        node, nr = (t._node, t._nr) if changed is None else (changed[1].node, changed[1].nr)
+        return gradient_edge(t) if node is None else (node, nr)
 
     def made(self, t: Tensor) -> None:
         """A tensor of constant values is made inside: each call begins with a fresh one."""

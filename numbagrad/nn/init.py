@@ -10,7 +10,8 @@ import numpy as np
 from ..creation import empty, eye, from_numpy
 from ..modes import no_grad
 from ..ops import elementwise as E
-from ..random import Generator, randperm
+from ..random import Generator
+from ..sampling import randperm
 from ..tensor import Tensor
 
 

@@ -13,6 +13,8 @@ from ..errors import LinAlgError
 from ..tensor import Tensor, wrap
 from . import elementwise as E
 from . import factor as F
+from . import inverses as I
+from . import matrix_parts as P
 from . import view as V
 from .composite import cross as _cross
 from .diagonals import diagonal as _diagonal
@@ -35,25 +37,25 @@ def det(A: Tensor) -> Tensor:
     >>> ng.linalg.det(ng.tensor([[2.0, 1.0], [0.0, 3.0]]))
     tensor(6.)
     """
-    return F.determinant(check_square("linalg.det", A))
+    return I.determinant(check_square("linalg.det", A))
 
 
 @public("slogdet", namespace="linalg", out=True)
 def slogdet(A: Tensor) -> Any:
     """Sign (of absolute value 1 if complex) and log of the absolute value of the determinant."""
-    return return_types.linalg_slogdet(*F.slogdet(check_square("linalg.slogdet", A)))
+    return return_types.linalg_slogdet(*I.slogdet(check_square("linalg.slogdet", A)))
 
 
 @public("slogdet", out=True)
 def _slogdet(input: Tensor) -> Any:
     """Sign and logarithm of the absolute value of the determinant."""
-    return return_types.slogdet(*F.slogdet(check_square("linalg.slogdet", input)))
+    return return_types.slogdet(*I.slogdet(check_square("linalg.slogdet", input)))
 
 
 @public()
 def logdet(input: Tensor) -> Tensor:
     """The logarithm of the determinant; -inf where it is 0, NaN where it is negative."""
-    sign, logabs = F.slogdet(check_square("logdet", input))
+    sign, logabs = I.slogdet(check_square("logdet", input))
     if input.is_complex():
         return E.log(sign) + logabs
     return E.where(E.lt(sign, 0), E.number_like(logabs, np.nan), logabs)
@@ -96,7 +98,7 @@ def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -
             f"positive-definite (the leading minor of order {info._data.max()} is not "
             "positive-definite)."
         )
-    bad = F.rows(F.rows(E.ne(info, 0)))
+    bad = P.rows(P.rows(E.ne(info, 0)))
     safe = E.where(bad, eye_like(A, A._data.shape[-1]), A)
     factor = E.where(bad, E.number_like(A, np.nan), cholesky(safe, upper=upper))
     return return_types.linalg_cholesky_ex(factor, info)
@@ -107,10 +109,10 @@ def cholesky_solve(input: Tensor, L: Tensor, upper: bool = False) -> Tensor:
     """X with A X = input, from the Cholesky factor of A."""
     check_matrix("cholesky_solve", input, "b", refusal=NotImplementedError)
     check_square("cholesky_solve", L, "A", refusal=NotImplementedError)
-    low = F.adjoint(L) if upper else L
+    low = P.adjoint(L) if upper else L
     # One triangle is read, but the gradient is that of a full matrix, as in PyTorch.
-    low = low - F.upper(low, 1).detach()
-    return F.solve(F.adjoint(low), F.solve(low, input))
+    low = low - P.upper(low, 1).detach()
+    return I.solve(P.adjoint(low), I.solve(low, input))
 
 
 @public(out=True)
@@ -237,7 +239,7 @@ def _svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> Any:
         u, v = wrap(np.zeros((*batch, m, m), d)), wrap(np.zeros((*batch, n, n), d))
         return return_types.svd(u, svdvals(input), v)
     u, s, vh = F.svd(input, full=not some)
-    return return_types.svd(u, s, F.adjoint(vh))
+    return return_types.svd(u, s, P.adjoint(vh))
 
 
 @public(namespace="linalg", out=True)
@@ -263,14 +265,14 @@ def householder_product(A: Tensor, tau: Tensor) -> Tensor:
         )
     if tau._data.dtype is not A._data.dtype:
         raise RuntimeError(f"{name}: tau dtype {tau.dtype} does not match input dtype {A.dtype}")
-    reflectors = F.lower(A, -1)
+    reflectors = P.lower(A, -1)
     reflectors = E.where(wrap(np.eye(m, n, dtype=bool)), 1, reflectors)
     lead = (slice(None),) * (A.ndim - 2)
     q = E.where(wrap(np.eye(m, n, dtype=bool)), E.fill(A, 1), E.fill(A, 0))
     for i in range(k - 1, -1, -1):
         v = V.slice_(reflectors, index=(*lead, slice(None), slice(i, i + 1)))
-        t = F.rows(V.slice_(tau, index=(*lead, slice(i, i + 1))))
-        q = q - t * matmul(v, matmul(F.adjoint(v), q))
+        t = P.rows(V.slice_(tau, index=(*lead, slice(i, i + 1))))
+        q = q - t * matmul(v, matmul(P.adjoint(v), q))
     return q
 
 
@@ -290,7 +292,7 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
             f"{tuple(A.shape)}"
         )
     if n == 0:
-        return E.where(F.identity(A._data.shape[-1]), E.fill(A, 1), E.fill(A, 0))
+        return E.where(P.identity(A._data.shape[-1]), E.fill(A, 1), E.fill(A, 0))
     if n < 0:
         A, n = inv(A), -n
     result, square = None, A
@@ -333,9 +335,9 @@ def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
             )
     row, column = xs[0].ndim == 1, xs[-1].ndim == 1
     if row:
-        xs[0] = F.columns(xs[0]) if xs[0].ndim > 1 else V.slice_(xs[0], index=(None,))
+        xs[0] = P.columns(xs[0]) if xs[0].ndim > 1 else V.slice_(xs[0], index=(None,))
     if column:
-        xs[-1] = F.rows(xs[-1])
+        xs[-1] = P.rows(xs[-1])
     extents = [xs[0]._data.shape[0], *(x._data.shape[1] for x in xs)]
     for i, (x, y) in enumerate(itertools.pairwise(xs)):
         if x._data.shape[1] != y._data.shape[0]:
@@ -380,13 +382,13 @@ public("chain_matmul", method=False)(lambda *matrices: multi_dot(matrices))
 def vander(x: Tensor, *, N: int | None = None) -> Tensor:
     """Powers 0 to N - 1 of each element along a new last dimension."""
     check_tensor("linalg.vander", x, "x", kinds="iufc", refusal=RuntimeError)
-    x = F.rows(x) if x.ndim == 0 else x
+    x = P.rows(x) if x.ndim == 0 else x
     n = x._data.shape[-1] if N is None else N
     if n <= 1:
         raise RuntimeError("N must be greater than 1.")
     x = E.to_dtype(x, dtypes.I64) if x._data.dtype.kind in "biu" else x
-    powers = V.expand_to(F.rows(x), (*x._data.shape, n - 1))
-    ones = E.fill(F.rows(x), 1)
+    powers = V.expand_to(P.rows(x), (*x._data.shape, n - 1))
+    ones = E.fill(P.rows(x), 1)
     return V.cat(ones, cumprod(powers, -1), dim=x.ndim)
 
 

@@ -1,4 +1,4 @@
-"""Primitives of linear algebra: factorisations, solutions, determinants; with their derivatives.
+"""Primitives of linear algebra: factorisations, and the exponential; with their derivatives.
 
 A rule is the adjoint of the differential of the factorisation; each names its source:
 
@@ -24,74 +24,30 @@ from ..tensor import Tensor, wrap
 from . import elementwise as E
 from . import lapack
 from . import view as V
-from .batching import Batched
 from .gather import gather_, sort_order
-from .linalg import matmul, transpose_last
-from .reduction import sum_
-from .registry import broadcast_shapes, call, primitive
+from .inverses import solve, solve_triangular
+from .linalg import matmul
+from .matrix_parts import (
+    SHAPES,
+    adjoint,
+    batch_each,
+    columns,
+    columns_from,
+    head,
+    identity,
+    lower,
+    main_diagonal,
+    rows,
+    rows_from,
+    same_shape,
+    square_samples,
+    upper,
+    with_diagonal,
+)
+from .registry import call, primitive
 from .view import cat
 
 _int32 = dtypes.int32.np
-
-
-def adjoint(x: Tensor) -> Tensor:
-    """The conjugate transpose of each matrix."""
-    return E.conj(transpose_last(x))
-
-
-def columns(x: Tensor) -> Tensor:
-    """A vector as a factor of the columns of a matrix: (..., 1, n)."""
-    return V.slice_(x, index=(*(slice(None),) * (x.ndim - 1), None))
-
-
-def rows(x: Tensor) -> Tensor:
-    """A vector as a factor of the rows of a matrix: (..., n, 1)."""
-    return V.slice_(x, index=(*(slice(None),) * x.ndim, None))
-
-
-def main_diagonal(x: Tensor) -> Tensor:
-    return V.diagonal(x, offset=0, dim1=x.ndim - 2, dim2=x.ndim - 1)
-
-
-def identity(n: int) -> Tensor:
-    """A mask of the diagonal."""
-    return wrap(np.eye(n, dtype=bool))
-
-
-def _masked(x: Tensor, mask: Any) -> Tensor:
-    return E.where(wrap(mask(np.ones(x._data.shape[-2:], bool))), x, 0)
-
-
-def lower(x: Tensor, k: int = 0) -> Tensor:
-    """Below the k-th diagonal, which is included."""
-    return _masked(x, lambda ones: np.tril(ones, k))
-
-
-def upper(x: Tensor, k: int = 0) -> Tensor:
-    """Above the k-th diagonal, which is included."""
-    return _masked(x, lambda ones: np.triu(ones, k))
-
-
-def with_diagonal(x: Tensor, diagonal: Any) -> Tensor:
-    """Square matrices with another diagonal."""
-    value = columns(diagonal) if isinstance(diagonal, Tensor) else diagonal
-    return E.where(identity(x._data.shape[-1]), value, x)
-
-
-def head(x: Tensor, m: int, n: int) -> Tensor:
-    index = (*(slice(None),) * (x.ndim - 2), slice(0, m), slice(0, n))
-    return x if x._data.shape[-2:] == (m, n) else V.slice_(x, index=index)
-
-
-def batch_matrices(call: Batched) -> Any:
-    """All inputs with the batch in front, aligned in front of their matrices."""
-    rank = max(len(call.shape(i)) for i in range(len(call.xs)))
-    xs = [call.ranked(i, rank) for i in range(len(call.xs))]
-    return call.apply(*xs, **call.params)
-
-
-def _batch_each(call: Batched) -> Any:
-    return call.apply(*[call.full(i) for i in range(len(call.xs))], **call.params)
 
 
 def _hermitian(x: Tensor) -> tuple[Tensor, ...]:
@@ -122,205 +78,6 @@ def _phase_free(name: str, what: str, imaginary: Tensor | None) -> None:
         )
 
 
-def _square(x: Any) -> Any:
-    return tuple(x.shape), x.dtype
-
-
-#: Tall, wide, square and batches.
-_SHAPES = ((3, 2), (2, 3), (2, 2, 2))
-
-
-def _matrices(*sizes: int) -> Any:
-    """Samples: one square matrix and a batch of two."""
-
-    def make_samples(make: Any) -> Any:
-        if make.layout == "broadcast":  # columns that repeat make a singular matrix
-            return [call(make(1, 1))]
-        return [call(make(n, n) if i == 0 else make(2, n, n)) for i, n in enumerate(sizes)]
-
-    return make_samples
-
-
-# -- solutions ------------------------------------------------------------------------------------
-
-SINGULAR = "The solver failed because the input matrix is singular."
-
-#: d(inv A) = -inv A dA inv A [Giles 2.2.3].
-inverse = primitive(
-    "linalg_inv", lapack.checked("inv", "The diagonal element is zero, the inversion could not be "
-                                 "completed because the input matrix is singular.")(np.linalg.inv),
-    _square, kinds="fc", batch=_batch_each,
-    grad=lambda g, out: -matmul(matmul(adjoint(out), g), adjoint(out)),
-    samples=lambda make: [call(make(3, 3)), call(make(2, 2, 2)), call(make(0, 0))]
-    if make.layout != "broadcast" else [call(make(1, 1))],
-    doc="The inverse of square matrices.",
-)  # fmt: skip
-
-
-def _pair_shape(a: Any, b: Any, **_: Any) -> Any:
-    batch = broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    return (*batch, *b.shape[-2:]), b.dtype
-
-
-def _solve_samples(make: Any) -> Any:
-    if make.layout == "broadcast":
-        return [call(make(1, 1), make(1, 2))]
-    return [call(make(3, 3), make(3, 2)), call(make(2, 2, 2), make(2, 1))]
-
-
-#: With X = inv(A) B: gB = inv(A)^H g, gA = -gB X^H [Giles 2.3.1].
-solve = primitive(
-    "linalg_solve", lapack.checked("solve", SINGULAR)(lambda a, b: np.linalg.solve(a, b)),
-    _pair_shape, inputs=("a", "b"), kinds="fc", batch=batch_matrices,
-    grad=(
-        lambda g, a, out: -matmul(solve(adjoint(a), g), adjoint(out)),
-        lambda g, a: solve(adjoint(a), g),
-    ),
-    samples=_solve_samples,
-    doc="X with A X = B.",
-)  # fmt: skip
-
-
-def _triangular_grad(g: Tensor, a: Tensor, out: Tensor, is_upper: bool, unit: bool) -> Tensor:
-    gb = solve_triangular(adjoint(a), g, is_upper=not is_upper, unit=unit)
-    ga = -matmul(gb, adjoint(out))
-    edge = 1 if unit else 0
-    return upper(ga, edge) if is_upper else lower(ga, -edge)
-
-
-#: As `solve`; only what was read of A has a gradient.
-solve_triangular = primitive(
-    "linalg_solve_triangular",
-    lapack.checked("solve_triangular", SINGULAR)(
-        lambda a, b, is_upper, unit: lapack.solve_triangular(
-            a, b, upper=is_upper, unitriangular=unit)),
-    _pair_shape, inputs=("a", "b"), kinds="fc", batch=batch_matrices,
-    grad=(
-        _triangular_grad,
-        lambda g, a, is_upper, unit: solve_triangular(
-            adjoint(a), g, is_upper=not is_upper, unit=unit),
-    ),
-    samples=lambda make: [
-        call(*args, is_upper=u, unit=v)
-        for args, _ in _solve_samples(make) for u in (True, False) for v in (True, False)],
-    doc="X with A X = B, where one triangle of A is read.",
-)  # fmt: skip
-
-
-def _pinv(x: Any, atol: Any, rtol: Any, *, hermitian: bool) -> Any:
-    if hermitian:
-        values, v = np.linalg.eigh(x)
-        size = abs(values)
-        keep = size > _threshold(size, atol, rtol)
-        values = np.where(keep, 1 / np.where(keep, values, 1), 0)
-        return ((v * values[..., None, :]) @ lapack.adjoint(v)).astype(x.dtype, copy=False)
-    u, s, vh = np.linalg.svd(x, full_matrices=False)
-    keep = s > _threshold(s, atol, rtol)
-    s = np.where(keep, 1 / np.where(keep, s, 1), 0)
-    return ((lapack.adjoint(vh) * s[..., None, :]) @ lapack.adjoint(u)).astype(x.dtype, copy=False)
-
-
-def _threshold(s: Any, atol: Any, rtol: Any) -> Any:
-    top = s.max(-1, initial=0)
-    return np.maximum(atol, rtol * top)[..., None]
-
-
-def _pinv_grad(g: Tensor, x: Tensor, out: Tensor) -> Tensor:
-    # dP = -P dA P + P P^H dA^H (1 - A P) + (1 - P A) dA^H P^H P [Golub 4.12]; here its adjoint.
-    p, ph, gh = out, adjoint(out), adjoint(g)
-    first = matmul(gh, matmul(p, ph))
-    second = matmul(matmul(ph, p), gh)
-    return (
-        first - matmul(x, matmul(p, first)) + second - matmul(matmul(second, p), x)
-        - matmul(matmul(ph, g), ph)
-    )  # fmt: skip
-
-
-pseudo_inverse = primitive(
-    "linalg_pinv",
-    lapack.checked("pinv", "The algorithm failed to converge: the input has non-finite values.")(
-        _pinv),
-    lambda x, atol, rtol, hermitian: (
-        (*x.shape[:-2], x.shape[-1], x.shape[-2]), x.dtype),
-    inputs=("x", "atol", "rtol"), kinds="fc", batch=_batch_each,
-    grad=(_pinv_grad, None, None),
-    samples=lambda make: [
-        call(make(*shape), 0.0, 1e-6, hermitian=False)
-        for shape in (((3, 2), (2, 2, 3)) if make.layout != "broadcast" else ((1, 1),))],
-    doc="The Moore-Penrose inverse; singular values up to max(atol, rtol times the largest) are 0.",
-)  # fmt: skip
-
-
-def _rank(x: Any, atol: Any, rtol: Any, *, hermitian: bool) -> Any:
-    s = abs(np.linalg.eigvalsh(x)) if hermitian else np.linalg.svd(x, compute_uv=False)
-    return lapack.plain((s > _threshold(s, atol, rtol)).sum(-1, dtype=np.int64))
-
-
-matrix_rank = primitive(
-    "linalg_matrix_rank",
-    lapack.checked("matrix_rank", "The algorithm failed to converge.")(_rank),
-    lambda x, atol, rtol, hermitian: (tuple(x.shape[:-2]), dtypes.I64),
-    inputs=("x", "atol", "rtol"), kinds="fc", batch=_batch_each,
-    samples=lambda make: [call(make(2, 3, 2), 0.0, 1e-6, hermitian=False)],
-    doc="The number of singular values above max(atol, rtol times the largest).",
-)  # fmt: skip
-
-
-# -- determinants ---------------------------------------------------------------------------------
-
-
-def _cofactor_grad(g: Tensor, x: Tensor) -> Tensor:
-    # C = det(A) K with K = inv(A)^T: d det = sum(C * dA) and dK = -K dA^T K.
-    k = E.conj(transpose_last(inverse(x)))
-    trace = sum_(main_diagonal(matmul(transpose_last(k), g)), dim=(x.ndim - 2,), keepdim=True)
-    d = E.conj(determinant(x))
-    return rows(rows(d)) * (rows(trace) * k - matmul(matmul(k, transpose_last(g)), k))
-
-
-cofactor = primitive(
-    "linalg_cofactor",
-    lapack.checked("det", "The algorithm failed to converge: the input has non-finite values.")(
-        lapack.cofactor),
-    _square, kinds="fc", batch=_batch_each, grad=_cofactor_grad, samples=_matrices(2, 3),
-    doc="The matrix of cofactors: the gradient of the determinant, at any rank.",
-)  # fmt: skip
-#: d det = sum(cofactor * dA) (Jacobi) [Giles 2.2.4].
-determinant = primitive(
-    "linalg_det", lapack.checked("det", "")(lambda x: lapack.plain(np.linalg.det(x))),
-    lambda x: (tuple(x.shape[:-2]), x.dtype), kinds="fc", batch=_batch_each,
-    grad=lambda g, x: rows(rows(g)) * E.conj(cofactor(x)), samples=_matrices(3, 2),
-    doc="The determinant of square matrices.",
-)  # fmt: skip
-
-
-def _slogdet(x: Any) -> Any:
-    sign, logabs = np.linalg.slogdet(x)
-    return lapack.plain(sign), lapack.plain(logabs)
-
-
-def _slogdet_grad(g: Any, x: Tensor, sign: Tensor) -> Tensor:
-    # d log det = tr(inv(A) dA) = t: d logabs = Re t, and d sign = i sign Im t.
-    g_sign, g_log = g
-    total: Any = None if g_log is None else g_log
-    if x.is_complex() and g_sign is not None:
-        turned = E.imag_part(E.conj(g_sign) * sign) * -1j
-        total = turned if total is None else total + turned
-    if total is None:
-        return E.fill(x, 0)
-    return rows(rows(total)) * adjoint(inverse(x))
-
-
-slogdet = primitive(
-    "linalg_slogdet", lapack.checked("slogdet", "")(_slogdet),
-    lambda x: [(tuple(x.shape[:-2]), x.dtype), (tuple(x.shape[:-2]), dtypes.real_of(x.dtype))],
-    kinds="fc", batch=_batch_each, outputs=("sign", "logabs"), partial=True, grad=_slogdet_grad,
-    samples=_matrices(3, 2), doc="Sign and logarithm of the absolute value of the determinant.",
-)  # fmt: skip
-
-
-# -- factorisations -------------------------------------------------------------------------------
-
-
 def _cholesky_grad(g: Tensor, out: Tensor, is_upper: bool) -> Tensor:
     # gA = L^-H phi(L^H gL) L^-1, phi: the lower triangle, half the diagonal [Murray 2.3].
     u, gl = (out, adjoint(g)) if is_upper else (adjoint(out), g)
@@ -338,7 +95,7 @@ cholesky = primitive(
     "linalg_cholesky",
     lapack.checked("cholesky", "The factorization could not be completed because the input is not "
                    "positive-definite.")(_cholesky),
-    lambda x, is_upper: _square(x), kinds="fc", batch=_batch_each, grad=_cholesky_grad,
+    lambda x, is_upper: same_shape(x), kinds="fc", batch=batch_each, grad=_cholesky_grad,
     checked=lambda x, is_upper: cholesky(*_definite(x), is_upper=is_upper),
     samples=lambda make: [
         call(*_definite(make(*shape)), is_upper=len(shape) == 2) for shape in ((3, 3), (2, 2, 2))],
@@ -348,7 +105,7 @@ cholesky = primitive(
 
 bad_minor = primitive(
     "linalg_bad_minor", lapack.checked("cholesky_ex", "")(lapack.bad_minor),
-    lambda x, is_upper: (tuple(x.shape[:-2]), _int32), kinds="fc", batch=_batch_each,
+    lambda x, is_upper: (tuple(x.shape[:-2]), _int32), kinds="fc", batch=batch_each,
     samples=lambda make: [call(make(2, 3, 3), is_upper=False), call(make(2, 2), is_upper=True)],
     doc="0, or the order of the first leading minor that is not positive.",
 )  # fmt: skip
@@ -390,25 +147,21 @@ def _qr_grad(g: Any, x: Tensor, q: Tensor, r: Tensor, complete: bool) -> Tensor:
     if m >= n:
         return _qr_square(gq, gr, q, r)
     # A = (X Y), R = (U W): X = Q U, W = Q^H Y.
-    y = _columns_from(x, m)
+    y = columns_from(x, m)
     if gr is None:
         g_left = _qr_square(gq, None, q, head(r, m, m))
         return cat(g_left, E.fill(y, 0), dim=x.ndim - 1)
-    gw = _columns_from(gr, m)
+    gw = columns_from(gr, m)
     through = matmul(y, adjoint(gw))
     gq = through if gq is None else gq + through
     g_left = _qr_square(gq, head(gr, m, m), q, head(r, m, m))
     return cat(g_left, matmul(q, gw), dim=x.ndim - 1)
 
 
-def _columns_from(x: Tensor, start: int) -> Tensor:
-    return V.slice_(x, index=(*(slice(None),) * (x.ndim - 1), slice(start, x._data.shape[-1])))
-
-
 qr = primitive(
     "linalg_qr", lapack.checked("qr", "The factorization failed.")(_qr), _qr_shape,
-    kinds="fc", batch=_batch_each, outputs=("q", "r"), partial=True, grad=_qr_grad,
-    samples=lambda make: [call(make(*s), complete=False) for s in _SHAPES]
+    kinds="fc", batch=batch_each, outputs=("q", "r"), partial=True, grad=_qr_grad,
+    samples=lambda make: [call(make(*s), complete=False) for s in SHAPES]
     if make.layout != "broadcast" else [call(make(2, 1), complete=False)],
     doc="An orthonormal and an upper triangular factor.",
 )  # fmt: skip
@@ -437,8 +190,8 @@ eigh = primitive(
     "linalg_eigh",
     lapack.checked("eigh", "The algorithm failed to converge because the input matrix is "
                    "ill-conditioned or has too many repeated eigenvalues.")(_eigh),
-    lambda x, uplo: [(tuple(x.shape[:-1]), dtypes.real_of(x.dtype)), _square(x)],
-    kinds="fc", batch=_batch_each, outputs=("values", "vectors"), partial=True, grad=_eigh_grad,
+    lambda x, uplo: [(tuple(x.shape[:-1]), dtypes.real_of(x.dtype)), same_shape(x)],
+    kinds="fc", batch=batch_each, outputs=("values", "vectors"), partial=True, grad=_eigh_grad,
     checked=lambda x, uplo: _phaseless(*eigh(*_hermitian(x), uplo=uplo)),
     samples=lambda make: [call(*_hermitian(make(3, 3)), uplo="L")],
     doc="Eigenvalues, ascending, and eigenvectors of Hermitian matrices.",
@@ -474,8 +227,8 @@ eig = primitive(
         _eig),
     lambda x: [(tuple(x.shape[:-1]), E.complex_of(x.dtype)),
                (tuple(x.shape), E.complex_of(x.dtype))],
-    kinds="fc", batch=_batch_each, outputs=("values", "vectors"), partial=True, grad=_eig_grad,
-    checked=lambda x: _phaseless(*eig(x)), samples=_matrices(3, 2),
+    kinds="fc", batch=batch_each, outputs=("values", "vectors"), partial=True, grad=_eig_grad,
+    checked=lambda x: _phaseless(*eig(x)), samples=square_samples(3, 2),
     doc="Eigenvalues and eigenvectors of square matrices, always complex.",
 )  # fmt: skip
 
@@ -542,10 +295,10 @@ svd = primitive(
     "linalg_svd",
     lapack.checked("svd", "The algorithm failed to converge because the input matrix contained "
                    "non-finite values.")(_svd),
-    _svd_shape, kinds="fc", batch=_batch_each, outputs=("u", "s", "vh"), partial=True,
+    _svd_shape, kinds="fc", batch=batch_each, outputs=("u", "s", "vh"), partial=True,
     grad=_svd_grad,
     checked=lambda x, full: _phaseless(*svd(x, full=full)),
-    samples=lambda make: [call(make(*s), full=False) for s in _SHAPES]
+    samples=lambda make: [call(make(*s), full=False) for s in SHAPES]
     if make.layout != "broadcast" else [call(make(2, 1), full=False)],
     doc="Singular vectors and values, descending.",
 )  # fmt: skip
@@ -553,7 +306,7 @@ svd = primitive(
 
 def _lu_shape(x: Any, *, pivot: bool) -> Any:
     *batch, m, n = x.shape
-    return [_square(x), ((*batch, min(m, n)), _int32), (tuple(batch), _int32)]
+    return [same_shape(x), ((*batch, min(m, n)), _int32), (tuple(batch), _int32)]
 
 
 def _lu_grad(g: Any, x: Tensor, lu: Tensor, pivots: Tensor) -> Tensor:
@@ -569,11 +322,11 @@ def _lu_grad(g: Any, x: Tensor, lu: Tensor, pivots: Tensor) -> Tensor:
     inner_l, inner_u = matmul(adjoint(l1), gl), matmul(gu, adjoint(u1))
     rest = None
     if m > n:
-        l2, gl2 = _rows_from(lu, k), _rows_from(glu, k)
+        l2, gl2 = rows_from(lu, k), rows_from(glu, k)
         inner_u = inner_u - matmul(adjoint(l2), gl2)
         rest = adjoint(solve_triangular(u1, adjoint(gl2), is_upper=True, unit=False))
     elif n > m:
-        u2, gu2 = _columns_from(lu, k), _columns_from(glu, k)
+        u2, gu2 = columns_from(lu, k), columns_from(glu, k)
         inner_l = inner_l - matmul(gu2, adjoint(u2))
         rest = solve_triangular(adjoint(l1), gu2, is_upper=True, unit=True)
     inner = lower(inner_l, -1) + upper(inner_u)
@@ -585,15 +338,10 @@ def _lu_grad(g: Any, x: Tensor, lu: Tensor, pivots: Tensor) -> Tensor:
     return unpermuted(result, order)
 
 
-def _rows_from(x: Tensor, start: int) -> Tensor:
-    index = (*(slice(None),) * (x.ndim - 2), slice(start, x._data.shape[-2]))
-    return V.slice_(x, index=index)
-
-
 permutation = primitive(
     "linalg_permutation", lapack.permutation,
     lambda pivots, size: ((*pivots.shape[:-1], size), dtypes.I64), inputs=("pivots",), kinds="i",
-    batch=_batch_each, samples=lambda make: [call(wrap(np.array([[2, 2]], _int32)), size=3)],
+    batch=batch_each, samples=lambda make: [call(wrap(np.array([[2, 2]], _int32)), size=3)],
     doc="The order of rows that a sequence of pivots stands for.",
 )  # fmt: skip
 
@@ -611,8 +359,8 @@ def unpermuted(x: Tensor, order: Tensor) -> Tensor:
 
 lu_factor = primitive(
     "linalg_lu_factor", lapack.checked("lu_factor", "")(lapack.lu_factor), _lu_shape,
-    kinds="fc", batch=_batch_each, outputs=("lu", "pivots", "info"), partial=True, grad=_lu_grad,
-    samples=lambda make: [call(make(*s), pivot=True) for s in _SHAPES]
+    kinds="fc", batch=batch_each, outputs=("lu", "pivots", "info"), partial=True, grad=_lu_grad,
+    samples=lambda make: [call(make(*s), pivot=True) for s in SHAPES]
     if make.layout != "broadcast" else [call(make(2, 1), pivot=True)],
     doc="LU factors in one matrix, the pivots, and where a pivot is zero.",
 )  # fmt: skip
@@ -626,11 +374,11 @@ def _exp_grad(g: Tensor, x: Tensor) -> Tensor:
     zero = E.fill(a, 0)
     above = cat(a, g, dim=x.ndim - 1)
     below = cat(zero, a, dim=x.ndim - 1)
-    return _columns_from(head(matrix_exp(cat(above, below, dim=x.ndim - 2)), n, 2 * n), n)
+    return columns_from(head(matrix_exp(cat(above, below, dim=x.ndim - 2)), n, 2 * n), n)
 
 
 matrix_exp = primitive(
-    "linalg_matrix_exp", lapack.checked("matrix_exp", "")(lapack.matrix_exp), _square,
-    kinds="fc", batch=_batch_each, grad=_exp_grad, samples=_matrices(3, 2),
+    "linalg_matrix_exp", lapack.checked("matrix_exp", "")(lapack.matrix_exp), same_shape,
+    kinds="fc", batch=batch_each, grad=_exp_grad, samples=square_samples(3, 2),
     doc="The exponential of square matrices.",
 )  # fmt: skip

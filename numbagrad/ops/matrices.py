@@ -6,7 +6,7 @@ from typing import Any
 
 from ..tensor import Tensor
 from . import elementwise as E
-from . import factor as F
+from . import matrix_parts as P
 from . import view as V
 from .export import check_tensor
 
@@ -77,4 +77,4 @@ def dropped(x: Tensor) -> Tensor:
 
 def eye_like(x: Tensor, n: int) -> Tensor:
     """An identity matrix of the dtype of `x`."""
-    return E.to_dtype(F.identity(n), x._data.dtype)
+    return E.to_dtype(P.identity(n), x._data.dtype)

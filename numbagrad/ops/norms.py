@@ -11,6 +11,8 @@ from .. import dtypes
 from ..tensor import Tensor, wrap
 from . import elementwise as E
 from . import factor as F
+from . import inverses as I
+from . import matrix_parts as P
 from . import reduce as D
 from . import view as V
 from .export import check_tensor, public
@@ -146,8 +148,8 @@ def cond(A: Tensor, p: Any = None) -> Tensor:
     if A.numel() == 0:
         return wrap(np.zeros(tuple(A._data.shape[:-2]), dtypes.real_of(A._data.dtype)))
     singular = E.ne(F.lu_factor(A.detach(), pivot=True)[2], 0)
-    eye = E.to_dtype(F.identity(A._data.shape[-1]), A._data.dtype)
-    safe = E.where(F.rows(F.rows(singular)), eye, A)
+    eye = E.to_dtype(P.identity(A._data.shape[-1]), A._data.dtype)
+    safe = E.where(P.rows(P.rows(singular)), eye, A)
     r = matrix_norm(A, p) * matrix_norm(inv(safe), p)
     return E.where(singular, E.number_like(r, math.inf), r)
 
@@ -167,4 +169,4 @@ def matrix_rank(
     if hermitian:
         check_square(name, A)
     atol, rtol = tolerances(name, A, atol, rtol)
-    return F.matrix_rank(A, atol, rtol, hermitian=bool(hermitian))
+    return I.matrix_rank(A, atol, rtol, hermitian=bool(hermitian))

@@ -11,8 +11,11 @@ from ..errors import LinAlgError
 from ..tensor import Tensor, wrap
 from . import elementwise as E
 from . import factor as F
+from . import inverses as I
+from . import matrix_parts as P
 from . import view as V
 from .export import check_tensor, public
+from .linalg import transpose_last
 from .matrices import (
     check_matrix,
     check_same_dtype,
@@ -39,7 +42,7 @@ def inv(A: Tensor) -> Tensor:
     tensor([[0.5000, 0.0000],
             [0.0000, 0.2500]])
     """
-    return F.inverse(check_square("linalg.inv", A))
+    return I.inverse(check_square("linalg.inv", A))
 
 
 def _info(A: Tensor) -> Tensor:
@@ -49,7 +52,7 @@ def _info(A: Tensor) -> Tensor:
 
 def _where_regular(x: Tensor, info: Tensor) -> Tensor:
     """`x`, with the identity in place of singular matrices."""
-    bad = E.ne(F.rows(F.rows(info)), 0)
+    bad = E.ne(P.rows(P.rows(info)), 0)
     return E.where(bad, eye_like(x, x._data.shape[-1]), x)
 
 
@@ -65,13 +68,13 @@ def inv_ex(A: Tensor, *, check_errors: bool = False) -> Any:
     A singular matrix has NaN for an inverse; `check_errors` raises LinAlgError instead.
     """
     info = _info(check_square("linalg.inv_ex", A))
-    _raise_if("linalg.inv_ex", F.SINGULAR, info, check_errors)
-    inverse = F.inverse(_where_regular(A, info))
+    _raise_if("linalg.inv_ex", I.SINGULAR, info, check_errors)
+    inverse = I.inverse(_where_regular(A, info))
     return return_types.linalg_inv_ex(_spoilt(inverse, info), info)
 
 
 def _spoilt(x: Tensor, info: Tensor) -> Tensor:
-    bad = E.ne(F.rows(F.rows(info)), 0)
+    bad = E.ne(P.rows(P.rows(info)), 0)
     return E.where(bad, E.number_like(x, np.nan), x)
 
 
@@ -86,7 +89,7 @@ def _check_solve(name: str, A: Any, B: Any, left: bool) -> tuple[Tensor, Tensor,
             f"{name}: Vector broadcasting of the left hand side is not supported for left=False. "
             "In this case linalg.solve is equivalent to B / A.squeeze(-1)"
         )
-    B = F.rows(B) if vector else B
+    B = P.rows(B) if vector else B
     if B.ndim < 2:
         raise RuntimeError(f"{name}: The input tensor B must have at least 2 dimensions.")
     a, b = A._data.shape, B._data.shape
@@ -95,7 +98,7 @@ def _check_solve(name: str, A: Any, B: Any, left: bool) -> tuple[Tensor, Tensor,
             f"{name}: Incompatible shapes of A and B for the equation "
             f"{'AX = B' if left else 'XA = B'} ({a[-2]}x{a[-1]} and {b[-2]}x{b[-1]})"
         )
-    return (A, B, vector) if left else (F.transpose_last(A), F.transpose_last(B), vector)
+    return (A, B, vector) if left else (transpose_last(A), transpose_last(B), vector)
 
 
 @public(namespace="linalg", out=True)
@@ -111,8 +114,8 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     tensor([0.5000, 0.2500])
     """
     a, b, vector = _check_solve("linalg.solve", A, B, left)
-    x = F.solve(a, b)
-    return dropped(x) if vector else x if left else F.transpose_last(x)
+    x = I.solve(a, b)
+    return dropped(x) if vector else x if left else transpose_last(x)
 
 
 @public(namespace="linalg", out=True)
@@ -120,9 +123,9 @@ def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = Fa
     """The solution, and for each matrix 0 or the number of the pivot that is zero."""
     a, b, vector = _check_solve("linalg.solve_ex", A, B, left)
     info = _info(A)
-    _raise_if("linalg.solve_ex", F.SINGULAR, info, check_errors)
-    x = _spoilt(F.solve(_where_regular(a, info), b), info)
-    x = dropped(x) if vector else x if left else F.transpose_last(x)
+    _raise_if("linalg.solve_ex", I.SINGULAR, info, check_errors)
+    x = _spoilt(I.solve(_where_regular(a, info), b), info)
+    x = dropped(x) if vector else x if left else transpose_last(x)
     return return_types.linalg_solve_ex(x, info)
 
 
@@ -145,11 +148,11 @@ def solve_triangular(
             f"{'AX = B' if left else 'XA = B'} ({a[-2]}x{a[-1]} and {b[-2]}x{b[-1]})"
         )
     if left:
-        return F.solve_triangular(A, B, is_upper=upper, unit=unitriangular)
-    x = F.solve_triangular(
-        F.transpose_last(A), F.transpose_last(B), is_upper=not upper, unit=unitriangular
+        return I.solve_triangular(A, B, is_upper=upper, unit=unitriangular)
+    x = I.solve_triangular(
+        transpose_last(A), transpose_last(B), is_upper=not upper, unit=unitriangular
     )
-    return F.transpose_last(x)
+    return transpose_last(x)
 
 
 @public()
@@ -159,8 +162,8 @@ def triangular_solve(
     """X with A X = b for a triangular A (or its transpose), and A itself."""
     check_matrix("triangular_solve", b, "b", refusal=NotImplementedError)
     check_square("triangular_solve", A, refusal=NotImplementedError)
-    a = F.transpose_last(A) if transpose else A
-    x = F.solve_triangular(a, b, is_upper=upper != transpose, unit=unitriangular)
+    a = transpose_last(A) if transpose else A
+    x = I.solve_triangular(a, b, is_upper=upper != transpose, unit=unitriangular)
     return return_types.triangular_solve(x, V.clone(A))
 
 
@@ -205,13 +208,13 @@ def _lu(A: Tensor, pivot: bool = True, get_infos: bool = False) -> Any:
 def _lower_upper(lu: Tensor) -> tuple[Tensor, Tensor]:
     m, n = lu._data.shape[-2:]
     k = min(m, n)
-    low = F.lower(F.head(lu, m, k), -1)
+    low = P.lower(P.head(lu, m, k), -1)
     if m == k:
-        low = F.with_diagonal(low, 1)
+        low = P.with_diagonal(low, 1)
     else:
         eye = np.eye(m, k, dtype=bool)
         low = E.where(wrap(eye), 1, low)
-    return low, F.upper(F.head(lu, k, n))
+    return low, P.upper(P.head(lu, k, n))
 
 
 def _permutation_matrix(lu: Tensor, pivots: Tensor) -> Tensor:
@@ -273,17 +276,17 @@ def lu_solve(
             f"but got pivots of shape {tuple(pivots.shape)} for LU of shape {tuple(LU.shape)}"
         )
     if not left:  # X A = B: A^H X^H = B^H
-        return F.adjoint(lu_solve(LU, pivots, F.adjoint(B), adjoint=not adjoint))
+        return P.adjoint(lu_solve(LU, pivots, P.adjoint(B), adjoint=not adjoint))
     order = F.permutation(pivots, size=a[-1])
     batch = np.broadcast_shapes(tuple(a[:-2]), tuple(b[:-2]))
     order = V.expand_to(order, (*batch, a[-1]))
     B = V.expand_to(B, (*batch, *b[-2:]))
     if not adjoint:
-        y = F.solve_triangular(LU, F.permuted(B, order), is_upper=False, unit=True)
-        return F.solve_triangular(LU, y, is_upper=True, unit=False)
-    h = F.adjoint(LU)
-    y = F.solve_triangular(h, B, is_upper=False, unit=False)
-    return F.unpermuted(F.solve_triangular(h, y, is_upper=True, unit=True), order)
+        y = I.solve_triangular(LU, F.permuted(B, order), is_upper=False, unit=True)
+        return I.solve_triangular(LU, y, is_upper=True, unit=False)
+    h = P.adjoint(LU)
+    y = I.solve_triangular(h, B, is_upper=False, unit=False)
+    return F.unpermuted(I.solve_triangular(h, y, is_upper=True, unit=True), order)
 
 
 @public("lu_solve", out=True)
@@ -325,7 +328,7 @@ def pinv(
     if hermitian:
         check_square("linalg.pinv", A)
     atol, rtol = tolerances("linalg.pinv", A, atol, rcond if rtol is None else rtol)
-    return F.pseudo_inverse(A, atol, rtol, hermitian=bool(hermitian))
+    return I.pseudo_inverse(A, atol, rtol, hermitian=bool(hermitian))
 
 
 @public(out=True)
@@ -352,16 +355,16 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
     if B.ndim < 1:
         raise RuntimeError(f"{name}: other must have at least 1 dimension.")
     vector = B.ndim == A.ndim - 1 and tuple(B._data.shape) == tuple(A._data.shape[:-1])
-    b = F.rows(B) if vector else B
+    b = P.rows(B) if vector else B
     m, n = A._data.shape[-2:]
     if b.ndim < 2 or b._data.shape[-2] != m:
         raise RuntimeError(
             f"{name}: input.size(-2) should match other.size({'-1' if vector else '-2'})"
         )
     _, rtol = tolerances(name, A, None, rcond)
-    x = matmul(F.pseudo_inverse(A, 0.0, rtol, hermitian=False), b)
+    x = matmul(I.pseudo_inverse(A, 0.0, rtol, hermitian=False), b)
     constant = A.detach()
-    rank = F.matrix_rank(constant, 0.0, rtol, hermitian=False)
+    rank = I.matrix_rank(constant, 0.0, rtol, hermitian=False)
     full = not isinstance(rank._data, np.ndarray) or bool((rank._data == n).all())
     residuals = V.slice_(V.reshape(E.abs(x), (x.numel(),)), index=(slice(0, 0),))
     if m > n and full and driver != "gelsy":

@@ -13,8 +13,8 @@ from ..inplace import check_mutable
 from ..modes import thread
 from ..runtime.storage import owner, placed, resized, row_major
 from ..stack import at_user_line
-from ..tape import refresh
 from ..tensor import Tensor, count_change, method
+from ..views import refresh
 from . import view as V
 from .batching import Shift
 from .export import check_tensor, public

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ..dispatch import bind
-from ..tape import replay
 from ..tensor import Tensor, wrap
+from ..views import replay
 from .batching import SHIFT, SHIFT_EXPAND, SHIFT_ORDER, SHIFT_VIEW
 from .registry import broadcast_shapes, call, primitive
 

@@ -14,8 +14,8 @@ from ..ir.pytree import flatten, tree_map, unflatten
 from ..modes import set_fwd_grad_enabled, thread
 from ..ops.elementwise import add, to_dtype
 from ..ops.view import expand_to, reshape, view
-from ..tape import refresh
 from ..tensor import Tensor, wrap
+from ..views import refresh
 from .levels import Level, LevelTracer, TransformInput, enter, leave, recorded_below, settled
 from .vjp import Argnums, replaced, select, split_aux
 

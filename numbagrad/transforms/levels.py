@@ -11,8 +11,9 @@ import numpy as np
 
 from ..dispatch import Interpreter, bind, values_of
 from ..modes import thread
-from ..tape import AccumulateGrad, Edge, Node, gradient_edge, refresh
+from ..tape import AccumulateGrad, Edge, Node, gradient_edge
 from ..tensor import INFERENCE, Tensor, version_counter, wrap
+from ..views import refresh
 
 _ndarray = np.ndarray
 

@@ -24,9 +24,9 @@ from ..tape import (
     gradient_edge,
     modified_error,
     next_sequence,
-    refresh,
 )
 from ..tensor import INFERENCE, Tensor, version_counter, wrap
+from ..views import refresh
 from .levels import Level
 from .vmap import Batch, batch_of, unbatch
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...inplace import in_place
 from ...ops import elementwise as E
 from ...ops.export import check_tensor
-from ...random import rand
+from ...sampling import rand
 from ...tensor import Tensor
 
 

@@ -12,7 +12,7 @@ from ...creation import from_numpy
 from ...dispatch import values_of
 from ...ops.export import check_tensor
 from ...ops.gather import gather_
-from ...random import rand
+from ...sampling import rand
 from ...tensor import Tensor
 from .conv import Ints, spatial
 

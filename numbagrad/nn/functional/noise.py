@@ -7,7 +7,7 @@ from ...ops import elementwise as E
 from ...ops import nn
 from ...ops.export import check_tensor, public
 from ...ops.scatter import scatter
-from ...random import rand
+from ...sampling import rand
 from ...tensor import Tensor
 from .activation import leaky_relu
 

@@ -12,7 +12,7 @@ from ...ops.diagonals import diag_embed
 from ...ops.elementwise import where
 from ...ops.joining import cat
 from ...ops.norms import vector_norm
-from ...random import randn
+from ...sampling import randn
 from ...tensor import Tensor
 from .. import functional as F
 from ..module import Module

@@ -11,7 +11,7 @@ from ...creation import ones_like, zeros_like
 from ...ops.joining import cat
 from ...ops.norms import vector_norm
 from ...ops.sorting import topk
-from ...random import rand_like
+from ...sampling import rand_like
 from ...tensor import Tensor
 from ..module import Module
 

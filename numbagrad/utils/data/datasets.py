@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from ...creation import arange
-from ...random import Generator, randperm
+from ...random import Generator
+from ...sampling import randperm
 from ...tensor import Tensor
 
 T_co = TypeVar("T_co", covariant=True)

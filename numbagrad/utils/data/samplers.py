@@ -9,7 +9,8 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from ...conversion import from_numpy
-from ...random import Generator, multinomial, randint, randperm
+from ...random import Generator
+from ...sampling import multinomial, randint, randperm
 
 T_co = TypeVar("T_co", covariant=True)
 
