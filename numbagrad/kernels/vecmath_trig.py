@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from fractions import Fraction
 from typing import NamedTuple
 
 from numbagrad.kernels.vecmath_exp import at_least, at_most
@@ -30,17 +29,15 @@ from numbagrad.kernels.vecmath_lane import (
     vector,
 )
 
-# 1216 binary places of 2/pi.
-_TWO_OVER_PI = Fraction(
-    int(
-        "a2f9836e4e441529fc2757d1f534ddc0db6295993c439041fe5163abdebbc561"
-        "b7246e3a424dd2e006492eea09d1921cfe1deb1cb129a73ee88235f52ebb4484"
-        "e99c7026b45f7e413991d639835339f49c845f8bbdf9283b1ff897ffde05980f"
-        "ef2f118b5a0a6d1f6d367ecf27cb09b74f463f669e5fea2d7527bac7ebe5f17b"
-        "3d0739f78a5292ea6bfb5fb11f8d5d0856033046fc7b6bab",
-        16,
-    ),
-    2**1216,
+# So many binary places of 2/pi.
+_PLACES = 1216
+_TWO_OVER_PI = int(
+    "a2f9836e4e441529fc2757d1f534ddc0db6295993c439041fe5163abdebbc561"
+    "b7246e3a424dd2e006492eea09d1921cfe1deb1cb129a73ee88235f52ebb4484"
+    "e99c7026b45f7e413991d639835339f49c845f8bbdf9283b1ff897ffde05980f"
+    "ef2f118b5a0a6d1f6d367ecf27cb09b74f463f669e5fea2d7527bac7ebe5f17b"
+    "3d0739f78a5292ea6bfb5fb11f8d5d0856033046fc7b6bab",
+    16,
 )
 PI = Constants(3.1415927410125732, math.pi)
 PI_LO = Constants(-8.742277657347586e-08, 1.2246467991473532e-16)
@@ -81,12 +78,14 @@ _ATAN = Constants(
 
 def _turns(exponent: int, parts: int) -> list[float]:
     """``2**exponent * 2/pi`` modulo 4 as an unevaluated sum of ``parts`` doubles."""
-    value = _TWO_OVER_PI * 2**exponent
-    value -= 4 * round(value / 4)
+    one, turn = 1 << _PLACES, 1 << (_PLACES + 2)
+    value = (_TWO_OVER_PI << exponent) % turn
+    value -= turn if value > turn // 2 else 0
     out = []
     for _ in range(parts):
-        out.append(float(value))
-        value -= Fraction(out[-1])
+        out.append(value / one)  # integers divide with one rounding
+        numerator, denominator = out[-1].as_integer_ratio()
+        value -= numerator * one // denominator
     return out
 
 
