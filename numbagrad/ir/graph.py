@@ -6,6 +6,7 @@ A graph is in single-assignment order: an equation reads variables that stand ab
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,6 +55,12 @@ class Eqn:
     inputs: tuple[Atom, ...]
     params: dict[str, Any]
     outputs: tuple[Var, ...]
+
+    def reading(self, inputs: Sequence[Atom]) -> Eqn:
+        """This equation with other inputs; itself if each of them is the one it has."""
+        if all(map(operator.is_, inputs, self.inputs)):
+            return self
+        return Eqn(self.op, tuple(inputs), self.params, self.outputs)
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,7 +38,7 @@ def cse(graph: Graph) -> Graph:
         same = known.get(key)
         if same is None:
             known[key] = e.outputs
-            eqns.append(e if inputs is e.inputs else replace(e, inputs=inputs))
+            eqns.append(e.reading(inputs))
         else:
             renamed.update(zip(e.outputs, same, strict=True))
     return replace(graph, eqns=tuple(eqns), outputs=tuple(current(a) for a in graph.outputs))

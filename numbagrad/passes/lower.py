@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from ..ir.graph import Atom, Eqn, Graph, Var
@@ -22,7 +21,7 @@ def lower(graph: Graph) -> Graph:
 
     for e in graph.eqns:
         if renamed:
-            e = replace(e, inputs=tuple(current(a) for a in e.inputs))
+            e = e.reading([current(a) for a in e.inputs])
         if e.op.lower is None:
             eqns.append(e)
             continue
@@ -30,8 +29,8 @@ def lower(graph: Graph) -> Graph:
         tensors = [a for a in e.inputs if isinstance(a, Var)]
         local: dict[Var, Atom] = dict(zip(inner.inputs, tensors, strict=True))
         for ie in inner.eqns:
-            inputs = tuple(local.get(a, a) if isinstance(a, Var) else a for a in ie.inputs)
-            eqns.append(replace(ie, inputs=inputs))
+            inputs = [local.get(a, a) if isinstance(a, Var) else a for a in ie.inputs]
+            eqns.append(ie.reading(inputs))
         consts.update(inner.consts)
         for v, a in zip(e.outputs, inner.outputs, strict=True):
             renamed[v] = local.get(a, a) if isinstance(a, Var) else a

@@ -7,7 +7,6 @@ input on is dropped; an array whose elements are all one number is read as that 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,7 @@ def simplify(graph: Graph) -> Graph:
 
     for e in graph.eqns:
         if renamed:
-            e = replace(e, inputs=tuple(current(a) for a in e.inputs))
+            e = e.reading([current(a) for a in e.inputs])
         value = _folded(e, consts)
         if value is not None:
             out = e.outputs[0]
@@ -155,5 +154,5 @@ def _with_numbers(e: Eqn, known: dict[Var, Atom]) -> Eqn:
             out = e.outputs[0]
             same_types = e.op.dtype_rule.resolve(inputs) == e.op.dtype_rule.resolve(e.inputs)
             if same_types and e.op.abstract(*inputs) == (out.shape, out.dtype):
-                e = replace(e, inputs=inputs)
+                e = e.reading(inputs)
     return e
