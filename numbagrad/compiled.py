@@ -167,7 +167,9 @@ class Compiled:
                         reason = entries[0].misfit(tensors)
                     start = time.perf_counter()
                     with span(f"Compilation: {self._name}"):
-                        traced = trace_call(self.fn, leaves, structure, tensors)
+                        traced = trace_call(
+                            self.fn, leaves, structure, tensors, effects=self.effects
+                        )
                     level = config.debug()
                     if level:
                         seconds = time.perf_counter() - start
@@ -222,7 +224,8 @@ class Compiled:
         place = innermost(1) if traced.changed else None
         for target, i, _ in traced.changed:
             t = find(target, tensors)
-            np.copyto(t._data, values[i])
+            if values[i] is not t._data:  # else the program has written it there
+                np.copyto(t._data, values[i])
             count_change(t, "a compiled function", place)
         for owner, i in traced.grads:
             leaf = find(owner, tensors)

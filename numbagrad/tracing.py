@@ -38,7 +38,7 @@ free_in_child(changing)
 
 def trace_call(
     fn: Callable[..., Any], leaves: list[Any], structure: Any, tensors: list[Tensor],
-    pinned: tuple[int, ...] = (),
+    pinned: tuple[int, ...] = (), *, effects: bool = True,
 ) -> Traced:  # fmt: skip
     """Trace ``fn(*args, **kwargs)``, given as leaves and structure; nothing is changed by it.
 
@@ -48,6 +48,7 @@ def trace_call(
         tensors: the distinct tensors among the leaves.
         pinned: numbers of those that are closed over instead of being arguments: they share
             memory with others, so views and changes must find each other.
+        effects: whether calls change tensors in place as `fn` does.
     """
     modes = thread.modes
     before = modes.grad, modes.inference
@@ -56,7 +57,7 @@ def trace_call(
     observe(modes)
     objects = [x for x in leaves if not isinstance(x, Tensor)]
     try:
-        call = _Call(tracing, tensors, pinned, Surroundings(fn, objects))
+        call = _Call(tracing, tensors, pinned, Surroundings(fn, objects), effects)
         stand_of = {id(t): s for t, s in zip(tensors, call.stands, strict=True)}
         given = [stand_of[id(x)] if isinstance(x, Tensor) else x for x in leaves]
         args, kwargs = unflatten(structure, given)
@@ -98,7 +99,7 @@ def trace_call(
             "from_numpy() or the like); pass or close over a clone()"
         )
     pins = tuple(sorted({c for pair in conflicts for c in pair if isinstance(c, int)}))
-    return trace_call(fn, leaves, structure, tensors, pins)
+    return trace_call(fn, leaves, structure, tensors, pins, effects=effects)
 
 
 class _Call:
@@ -110,7 +111,9 @@ class _Call:
         tensors: list[Tensor],
         pinned: tuple[int, ...],
         surroundings: Surroundings,
+        effects: bool,
     ) -> None:
+        self.effects = effects
         self.tracing = tracing
         self.surroundings = surroundings
         for module in surroundings.modules:
@@ -429,7 +432,14 @@ class _Call:
             )
         traced.residuals = len(self.values)
         graph = passes.run(Graph(tuple(inputs), tuple(first), (*self.values, *residuals), consts))
-        traced.forward = Executable(graph, arrays)
+        replaces: dict[int, int] = {}
+        if self.effects and not gradients and not self.pinned:
+            numbers = {_key(ref): i for i, ref in enumerate(refs)}
+            for change in traced.changed:
+                argument = numbers.get(_key(change.target))
+                if argument is not None:
+                    replaces[change.number] = argument
+        traced.forward = Executable(graph, arrays, replaces)
         self._ownership(traced, graph, refs)
         if gradients:
             backward = passes.run(

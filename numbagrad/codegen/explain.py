@@ -50,6 +50,8 @@ def describe(plan: Plan) -> list[str]:
 def _where(plan: Plan, v: Var) -> str:
     place = plan.places[v]
     buffer = plan.buffers[place.buffer]
+    if buffer.kind == "in":
+        return f"place of {names_of(plan.graph)[plan.overwritten[v]]}, which it replaces"
     if buffer.kind == "arena":
         return f"the arena at {buffer.at + place.offset}"
     inside = f" at {place.offset}" if place.offset or place.shape != buffer.shape else ""

@@ -7,7 +7,7 @@ returned), seen through an offset and strides. View ops move no data: they only 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.lib.stride_tricks import as_strided
 from ..ir.graph import FUSED, Eqn, Graph, Var, dense
 from ..runtime import compiler
 from . import kernels, loops, parts, rows, scalar
+from .overwrite import overwritten
 from .places import Array, Buffer, Call, Kernel, Place
 from .pointwise import GRAIN, POINTWISE
 from .source import pointwise_source
@@ -29,7 +30,9 @@ _sources: dict[Any, str] = {}
 class Plan:
     """The kernels of a graph for fixed shapes and layouts, in groups between NumPy steps."""
 
-    def __init__(self, graph: Graph, inputs: Sequence[Array]) -> None:
+    def __init__(
+        self, graph: Graph, inputs: Sequence[Array], replaces: Mapping[int, int] | None = None
+    ) -> None:
         self.graph = graph
         self.sources: list[str] = []
         self.buffers: list[Buffer] = []
@@ -54,6 +57,8 @@ class Plan:
             while root in self.inlaid:
                 root = self._roots[self.inlaid[root][0].outputs[0]]
             self._roots[v] = root
+        #: The input in whose memory a result lies, for those that replace one.
+        self.overwritten = overwritten(graph, replaces or {}, self.places, self._roots)
         last = self._last_uses()
         for i, e in enumerate(graph.eqns):
             self._emit(e)
@@ -115,6 +120,9 @@ class Plan:
         """Memory for a result: an output's own, or the first hole of the arena that fits."""
         if v in self.inlaid:
             place = self.places[v] = parts.part_place(self, v)
+            return place
+        if v in self.overwritten:
+            place = self.places[v] = self.places[self.overwritten[v]]
             return place
         strides = v.strides or dense(v.shape, v.dtype.itemsize)
         if v in self._escaping:

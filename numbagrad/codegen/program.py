@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from ..modes import thread
 from ..runtime import memory
 from ..runtime.executor import Binding, Guard, Program, Step
 from .explain import describe
+from .overwrite import apart
 from .places import Array, Call, Kernel
 from .plan import Plan
 
@@ -27,11 +28,24 @@ def _allocation(shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[Any, Any,
 
 
 class Executable:
-    """A fused graph planned for fixed shapes and layouts: ``executable(*arrays) -> arrays``."""
+    """A fused graph planned for fixed shapes and layouts: ``executable(*arrays) -> arrays``.
 
-    def __init__(self, graph: Graph, inputs: Sequence[Array]) -> None:
+    Args:
+        replaces: the number of the input that an output replaces, by its own number. The result
+            may then be written over that input, in a program that is one native call and finds
+            no errors: what it did could not be taken back.
+    """
+
+    def __init__(
+        self, graph: Graph, inputs: Sequence[Array], replaces: Mapping[int, int] | None = None
+    ) -> None:
         self.graph = graph
-        self.plan = Plan(graph, inputs)
+        self.plan = Plan(graph, inputs, replaces)
+        if self.plan.overwritten and (len(self.plan.groups) > 1 or self.plan.checks):
+            self.plan = Plan(graph, inputs)
+        numbers = {v: i for i, v in enumerate(graph.inputs)}
+        self._changed = [numbers[v] for v in self.plan.overwritten.values()]
+        self._copying: Executable | None = None  # the same without overwriting
         self.steps: list[Program | Call] = []
         buffers = self.plan.buffers
         # What a call passes to every program, in this order: arguments, constants, outputs,
@@ -88,6 +102,8 @@ class Executable:
         if isinstance(a, Var):
             place = self.plan.places[a]
             buffer = self.plan.buffers[place.buffer]
+            if a in self.plan.overwritten:
+                return self._slot[place.buffer], None
             whole = place.offset == 0 and buffer.kind == "out"
             if (
                 whole
@@ -146,7 +162,14 @@ class Executable:
         return [*arrays, *self._slots_behind()]
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
-        """Run on arrays of the planned shapes and strides."""
+        """Run on arrays of the planned shapes and strides.
+
+        A result that was written over an input is that array itself.
+        """
+        if self._changed and not apart(arrays, self._changed):
+            if self._copying is None:
+                self._copying = Executable(self.graph, arrays)
+            return self._copying(arrays)
         profiler = thread.modes.profiler
         if profiler is not None:
             return self._profiled(arrays, profiler)

@@ -59,7 +59,7 @@ blocks, in_use, reserved = Count(), Count(), Count()
 """Blocks that arrays lie in, the bytes of these, and the bytes of all blocks."""
 
 
-class _Block:
+class Block:
     """Base of an array made here: gives the memory back when the array and its views are gone."""
 
     __slots__ = ("__array_interface__", "_raw")
@@ -112,7 +112,7 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
             release()
             raw = np.empty(size, np.uint8)
         reserved.add(size)
-    array = np.asarray(_Block(raw, shape, dtype))
+    array = np.asarray(Block(raw, shape, dtype))
     # The singleton dtype, which fast paths compare by identity.
     return array if array.dtype is dtype else array.view(dtype)
 
