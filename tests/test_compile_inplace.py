@@ -233,3 +233,19 @@ def test_a_gradient_that_is_refused_does_not_refuse_the_call():
         with pytest.raises(RuntimeError, match="modified by an inplace operation"):
             changed.sum().backward()
     assert x.grad is None
+
+
+def test_gradients_inside_have_memory_of_their_own():
+    w = ng.ones(2, 3, requires_grad=True)
+
+    @ng.compile
+    def step():
+        w.sum().backward()  # the gradient is one number, expanded
+        assert w.grad is not None
+        strides = w.grad.stride()
+        w.grad.mul_(2)
+        w.grad[0, 0] = 5.0
+        return strides
+
+    assert step() == (3, 1)
+    assert w.grad is not None and w.grad.tolist() == [[5, 2, 2], [2, 2, 2]]

@@ -102,8 +102,96 @@ def test_a_compiled_backward_pass_sees_the_scale_change():
         scaler.step(optimizer)
         scaler.update()
         assert w.tolist() == [left, left]
-    with pytest.raises(RuntimeError, match="needs the values of a tensor"):
-        ng.compile(lambda: scaler.step(optimizer))()
+
+
+OPTIMIZERS = {
+    "SGD": lambda p: ng.optim.SGD(p, lr=0.25),
+    "momentum": lambda p: ng.optim.SGD(p, lr=0.25, momentum=0.5, weight_decay=0.1),
+    "Adam": lambda p: ng.optim.Adam(p, lr=0.1, amsgrad=True),
+    "Rprop": lambda p: ng.optim.Rprop(p, lr=0.1),
+}
+
+
+@pytest.mark.parametrize("clip", [False, True])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_compiled_step_skips_bad_gradients_and_adapts_the_scale(name, clip):
+    def train(compiled):
+        w, idle = ng.ones(2, requires_grad=True), ng.ones(1, requires_grad=True)
+        optimizer = OPTIMIZERS[name]([w, idle])
+        scaler = ng.amp.GradScaler(init_scale=8.0, growth_interval=2)
+
+        def step(x):
+            optimizer.zero_grad()
+            scaler.scale((w * w * x).sum()).backward()
+            if clip:
+                scaler.unscale_(optimizer)
+                ng.nn.utils.clip_grad_norm_([w], 1.0)
+            scaler.step(optimizer)
+            scaler.update()
+
+        run = ng.compile(step) if compiled else step
+        seen = []
+        for x in (math.inf, 1.0, 2.0, 3.0, math.nan, 1.0, 2.0, math.inf, 1.0, 2.0, 2.0):
+            run(ng.tensor([x, 1.0]))
+            seen.append([*w.tolist(), scaler.get_scale(), scaler.state_dict()["_growth_tracker"]])
+        return seen
+
+    assert np.allclose(train(True), train(False), rtol=1e-6)
+
+
+def test_a_compiled_step_follows_the_options_of_the_scaler():
+    w = ng.ones(2, requires_grad=True)
+    optimizer = ng.optim.SGD([w], lr=0.25)
+    scaler = ng.amp.GradScaler(init_scale=8.0, growth_interval=1)
+
+    @ng.compile
+    def step():
+        optimizer.zero_grad()
+        scaler.scale(w.sum()).backward()
+        scaler.step(optimizer)
+        scaler.update()
+
+    step()
+    scaler.set_growth_factor(4.0)
+    step()
+    assert scaler.get_scale() == 64
+
+
+def test_a_compiled_function_takes_a_whole_round_of_scaling():
+    w = ng.ones(2, requires_grad=True)
+    optimizer = ng.optim.SGD([w], lr=0.25)
+    scaler = ng.amp.GradScaler(init_scale=8.0)
+    step = ng.compile(lambda: scaler.step(optimizer))
+    scaler.scale(w.sum()).backward()
+    step()
+    assert w.tolist() == [0.75, 0.75]
+    with pytest.raises(AssertionError, match="a compiled function does so, update"):
+        scaler.update()
+    scaler.unscale_(optimizer)
+    with pytest.raises(RuntimeError, match="was called before a compiled function"):
+        step()
+
+
+@pytest.mark.parametrize("use_buffers", [False, True])
+def test_compiled_averages_of_weights(use_buffers):
+    def train(compiled):
+        ng.manual_seed(0)
+        model = ng.nn.Sequential(ng.nn.Linear(2, 3), ng.nn.BatchNorm1d(3))
+        averages = ng.optim.swa_utils.AveragedModel(model, use_buffers=use_buffers)
+
+        def step(x):
+            loss = model(x).square().sum()
+            for p, g in zip(model.parameters(), ng.autograd.grad(loss, [*model.parameters()])):
+                p.data -= 0.1 * g
+            averages.update_parameters(model)
+
+        run = ng.compile(step) if compiled else step
+        for _ in range(4):
+            run(ng.arange(8.0).reshape(4, 2))
+        return [t.tolist() for t in averages.state_dict().values()]
+
+    for a, b in zip(train(True), train(False), strict=True):
+        assert np.allclose(a, b, rtol=1e-5)
 
 
 def test_a_scaler_for_another_device_is_off():

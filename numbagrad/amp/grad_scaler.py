@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import enum
 import warnings
+import weakref
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from ..creation import full
+from ..dtypes import int32
 from ..inplace import modify
-from ..modes import no_grad
+from ..modes import no_grad, thread
+from ..ops.elementwise import isfinite, where
 from ..optim.optimizer import Optimizer
-from ..tensor import Tensor
+from ..stack import at_user_line
+from ..tensor import Tensor, wrap
 
 
 class _Stage(enum.Enum):
@@ -27,12 +31,42 @@ class _State:
 
     def __init__(self) -> None:
         self.stage = _Stage.READY
-        self.found_inf: bool | None = None  # None: not looked yet
+        self.finite: Any = None  # whether all gradients are, in a trace a tensor; None: not looked
 
 
-def _finite(g: Any) -> bool:
+#: In place of the states of scalers while a function is traced, whose calls begin and end without.
+_traced: weakref.WeakKeyDictionary[Any, dict[int, dict[int, _State]]] = weakref.WeakKeyDictionary()
+
+
+def _finite(g: Any) -> Any:
+    if isinstance(g, Tensor):
+        if thread.modes.trace is not None:
+            return isfinite(g).all()
+        g = g.detach().numpy()
     # A finite sum has finite terms, and needs no array of truth values.
     return bool(np.isfinite(g.sum())) or bool(np.isfinite(g).all())
+
+
+def _tensors(optimizer: Optimizer) -> list[Tensor]:
+    """What a step may change: the parameters that have a gradient, and all state."""
+    groups = optimizer.param_groups
+    found = [p for group in groups for p in group["params"] if p.grad is not None]
+    values = [v for state in optimizer.state.values() for v in state.values()]
+    return found + [v for v in values if isinstance(v, Tensor)]
+
+
+def _step_if(finite: Tensor, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
+    """A step in a trace, which cannot leave it out: what it changed is taken back by values."""
+    with no_grad():
+        before = {id(t): t.detach().clone() for t in _tensors(optimizer)}
+    result = optimizer.step(*args, **kwargs)
+    with no_grad():
+        for t in _tensors(optimizer):
+            old = before.get(id(t))
+            if old is None:  # state that the step itself made
+                old = wrap(thread.modes.trace.before(t))
+            t.copy_(where(finite, t, old))
+    return result
 
 
 class GradScaler:
@@ -40,7 +74,7 @@ class GradScaler:
 
     The step divides the gradients by it again; gradients that are infinite or NaN make it skip
     the step, and :meth:`update` lower the factor. After `growth_interval` steps without one the
-    factor grows.
+    factor grows. A compiled function may do all of it, from :meth:`scale` to :meth:`update`.
 
     Args:
         device: "cpu". Any other one disables the scaler with a warning, as PyTorch does where it
@@ -53,7 +87,8 @@ class GradScaler:
     Raises:
         AssertionError: a growth factor that does not grow, a backoff factor that does not shrink;
             methods called before :meth:`scale`.
-        RuntimeError: in `step` or `unscale_`, if called twice without `update`.
+        RuntimeError: in `step` or `unscale_`, if called twice without `update`; in a compiled
+            function, if one of them was called before it.
         ValueError: in `unscale_`, for float16 gradients: the parameters are to be float32, and
             cast in the forward pass.
 
@@ -100,8 +135,8 @@ class GradScaler:
         self._growth_factor = growth_factor
         self._backoff_factor = backoff_factor
         self._growth_interval = growth_interval
-        self._good_steps = 0
-        self._states: dict[int, _State] = {}
+        self._good_steps = full((), 0, dtype=int32)
+        self._states: dict[int, _State] = {}  # by optimizer
 
     def scale(self, outputs: Any) -> Any:
         """`outputs`, a tensor or an iterable of them, multiplied by the factor.
@@ -127,6 +162,23 @@ class GradScaler:
             )
         return self._scale
 
+    def _state_of(self, optimizer: Optimizer) -> _State:
+        return self._now().setdefault(id(optimizer), _State())
+
+    def _now(self) -> dict[int, _State]:
+        """What happened to each optimizer since the last `update`."""
+        trace = thread.modes.trace
+        if trace is None:
+            return self._states
+        trace.guard_size(self._states)
+        if self._states:
+            raise RuntimeError(
+                "unscale_() or step() was called before a compiled function that goes on with it: "
+                "put all from scale() to update() into the function, or all of it behind the call"
+                f"{at_user_line()}"
+            )
+        return _traced.setdefault(trace, {}).setdefault(id(self), {})
+
     @no_grad()
     def unscale_(self, optimizer: Optimizer) -> None:
         """Divide the optimizer's gradients by the factor, for instance to clip them.
@@ -136,7 +188,7 @@ class GradScaler:
         if not self._enabled:
             return
         scale = self._begun("unscale_")
-        state = self._states.setdefault(id(optimizer), _State())
+        state = self._state_of(optimizer)
         if state.stage is _Stage.UNSCALED:
             raise RuntimeError(
                 "unscale_() has already been called on this optimizer since the last update()."
@@ -152,35 +204,39 @@ class GradScaler:
                 "Attempting to unscale FP16 gradients. Keep the parameters in float32 and cast "
                 "them in the forward pass."
             )
-        state.found_inf = False
+        state.finite = True
 
         def divide(*operands: Any) -> None:
             for g in operands[:-1]:
-                array = g.detach().numpy() if isinstance(g, Tensor) else g
-                state.found_inf = state.found_inf or not _finite(array)
+                finite = _finite(g)
+                state.finite = finite if state.finite is True else state.finite & finite
                 g *= operands[-1]
 
-        modify(divide, grads, (), float(np.float32(1.0 / scale.item())))
+        inverse = scale.double().reciprocal().float()
+        modify(divide, grads, (), inverse if thread.modes.trace is not None else inverse.item())
         state.stage = _Stage.UNSCALED
 
     def step(self, optimizer: Optimizer, *args: Any, **kwargs: Any) -> Any:
         """Divide the gradients unless that is done, and call ``optimizer.step`` if all are finite.
 
         Returns:
-            What ``optimizer.step(*args, **kwargs)`` returned; None if it was skipped.
+            What ``optimizer.step(*args, **kwargs)`` returned; None if it was skipped, unless that
+            is decided by a compiled function.
         """
         if not self._enabled:
             return optimizer.step(*args, **kwargs)
         if "closure" in kwargs:
             raise RuntimeError("Closure use is not currently supported if GradScaler is enabled.")
         self._begun("step")
-        state = self._states.setdefault(id(optimizer), _State())
+        state = self._state_of(optimizer)
         if state.stage is _Stage.STEPPED:
             raise RuntimeError("step() has already been called since the last update().")
         if state.stage is _Stage.READY:
             self.unscale_(optimizer)
         result = None
-        if not state.found_inf:
+        if isinstance(state.finite, Tensor):
+            result = _step_if(state.finite, optimizer, args, kwargs)
+        elif state.finite:
             result = optimizer.step(*args, **kwargs)
         state.stage = _Stage.STEPPED
         return result
@@ -200,23 +256,29 @@ class GradScaler:
         elif new_scale is not None:
             scale.fill_(float(new_scale))
         else:
-            found = [s.found_inf for s in self._states.values() if s.found_inf is not None]
+            found = [s.finite for s in self._now().values() if s.finite is not None]
             if not found:
-                raise AssertionError("No inf checks were recorded prior to update.")
-            self._adapt(scale, any(found))
-        self._states = {}
+                raise AssertionError(
+                    "No inf checks were recorded prior to update. Call step() before, and where "
+                    "a compiled function does so, update() in it, too."
+                )
+            self._adapt(scale, found)
+        self._now().clear()
 
-    def _adapt(self, scale: Tensor, skipped: bool) -> None:
-        if skipped:
-            scale.mul_(self._backoff_factor)
-            self._good_steps = 0
-            return
-        self._good_steps += 1
-        if self._good_steps == self._growth_interval:
-            self._good_steps = 0
-            grown = np.float32(scale.item()) * np.float32(self._growth_factor)
-            if np.isfinite(grown):
-                scale.fill_(float(grown))
+    def _adapt(self, scale: Tensor, found: list[Any]) -> None:
+        trace = thread.modes.trace
+        if trace is not None:
+            for name in ("_growth_factor", "_backoff_factor", "_growth_interval"):
+                trace.guard(self.__dict__, name)
+        finite = full((), True)
+        for each in found:
+            finite = finite & each
+        steps = where(finite, self._good_steps + 1, 0)
+        complete = steps == self._growth_interval
+        grown = scale * self._growth_factor
+        raised = where(complete & isfinite(grown), grown, scale)
+        scale.copy_(where(finite, raised, scale * self._backoff_factor))
+        self._good_steps.copy_(where(complete, 0, steps))
 
     # -- state ------------------------------------------------------------------------------
 
@@ -266,7 +328,7 @@ class GradScaler:
             "growth_factor": self._growth_factor,
             "backoff_factor": self._backoff_factor,
             "growth_interval": self._growth_interval,
-            "_growth_tracker": self._good_steps,
+            "_growth_tracker": self._good_steps.item(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -286,4 +348,4 @@ class GradScaler:
         self._growth_factor = state_dict["growth_factor"]
         self._backoff_factor = state_dict["backoff_factor"]
         self._growth_interval = state_dict["growth_interval"]
-        self._good_steps = state_dict["_growth_tracker"]
+        self._good_steps.fill_(state_dict["_growth_tracker"])

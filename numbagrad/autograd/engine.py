@@ -418,11 +418,18 @@ def _references(t: Tensor) -> int:
 _EXCLUSIVE = _references(wrap(np.empty(1)))
 
 
+#: Laid out as gradients are.
+_DENSE = np.empty(0)
+
+
 def _kept_or_cloned(g: Tensor, fresh: bool) -> Tensor:
     """A gradient that no one else can see: `g` itself if it is fresh and its array not shared."""
     data = g._data
     if data.__class__ is not np.ndarray:
-        return wrap(data.interpreter.constant(g)._data)
+        data = data.interpreter.constant(g)._data
+        if data.__class__ is not np.ndarray:  # as the copy below, whatever the values come from
+            return wrap(data.interpreter.laid_out(data, _DENSE))
+        return wrap(data)
     whole = not isinstance(data.base, np.ndarray) and data.flags.c_contiguous
     del data
     if fresh and whole and _references(g) == _EXCLUSIVE:

@@ -10,9 +10,10 @@ from typing import Any
 
 from ..creation import tensor
 from ..dtypes import int64
-from ..modes import no_grad
+from ..modes import no_grad, thread
 from ..nn import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from ..nn.module import Module
+from ..ops.elementwise import where
 from ..tensor import Tensor
 from .lr_scheduler.base import LRScheduler, per_group
 from .optimizer import Optimizer
@@ -133,12 +134,14 @@ class AveragedModel(Module):
 
         averaged, current = tensors(self.module), tensors(model)
         with no_grad():
-            if self.n_averaged == 0:
-                for a, c in zip(averaged, current, strict=True):
-                    a.copy_(c)
-            else:
+            first = self.n_averaged == 0
+            traced = thread.modes.trace is not None
+            if traced or not first:
                 average = self.multi_avg_fn or _each(self.avg_fn or get_swa_avg_fn())
                 average(averaged, current, self.n_averaged)
+            if traced or first:  # a trace holds for the first call and for later ones
+                for a, c in zip(averaged, current, strict=True):
+                    a.copy_(where(first, c, a) if traced else c)
             if not self.use_buffers:
                 for a, c in zip(self.module.buffers(), model.buffers(), strict=True):
                     a.detach().copy_(c.detach())
