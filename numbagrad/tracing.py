@@ -236,7 +236,9 @@ class _Call:
     def _facts(self) -> list[Fact]:
         """What else than shapes and dtypes the trace holds for."""
         facts = [
-            Fact(mapping, key, value, key)
+            Fact(
+                mapping, key, value, key if isinstance(key, str) else "the entries of a dictionary"
+            )
             for mapping, key, value in self.tracing.guards
             if (id(mapping), key) not in self.rebound
         ]

@@ -1,5 +1,7 @@
 """What a compiled function does beside computing: random streams, hooks, state of objects."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -319,3 +321,66 @@ def test_a_trace_that_fails_leaves_no_state_changed():
     with pytest.raises(ValueError, match="after the change"):
         add(ng.ones(2))
     assert counter.total.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("make", [
+    lambda p: ng.optim.Adam(p, lr=0.1),
+    lambda p: ng.optim.SGD(p, lr=0.1, momentum=0.9),
+])  # fmt: skip
+def test_a_compiled_step_follows_the_optimizer(make):
+    def train(compiled):
+        w, v = (ng.ones(2, requires_grad=True) for _ in range(2))
+        optimizer = make([w])
+
+        def step():
+            optimizer.zero_grad()
+            (w * v).square().sum().backward()
+            optimizer.step()
+
+        run = ng.compile(step) if compiled else step
+        seen = []
+
+        def steps():
+            for _ in range(3):
+                run()
+                seen.append([*w.tolist(), *v.tolist()])
+
+        steps()
+        saved = copy.deepcopy(optimizer.state_dict())
+        steps()
+        optimizer.load_state_dict(saved)
+        steps()
+        optimizer.state.clear()
+        steps()
+        optimizer.add_param_group({"params": [v], "lr": 0.5})
+        steps()
+        optimizer.param_groups[0]["params"].clear()
+        steps()
+        return seen
+
+    assert np.allclose(train(True), train(False), rtol=1e-5)
+
+
+def test_a_compiled_step_follows_an_optimizer_that_counts_in_python():
+    class Counting(ng.optim.Optimizer):
+        def __init__(self, params):
+            super().__init__(params, {"lr": 1.0})
+
+        def _update(self, group):
+            for p in group["params"]:
+                state = self.state[p]
+                state["step"] = state.get("step", 0) + 1
+                p.sub_(p.grad * state["step"])
+
+    w = ng.zeros(1, requires_grad=True)
+    optimizer = Counting([w])
+
+    @ng.compile
+    def step():
+        optimizer.zero_grad()
+        w.sum().backward()
+        optimizer.step()
+
+    for _ in range(4):
+        step()
+    assert w.tolist() == [-10]

@@ -10,7 +10,7 @@ from ..ops.elementwise import where
 from ..sampling import rand, randn
 from ..tensor import Tensor
 from . import constraints as C
-from .distribution import Distribution, broadcast_all
+from .distribution import Distribution, broadcast_all, violates
 
 _LOG_2PI = math.log(2 * math.pi)
 _EULER = 0.57721566490153286060
@@ -269,7 +269,7 @@ class Uniform(Distribution):
     def __init__(self, low: Any, high: Any, validate_args: bool | None = None) -> None:
         self.low, self.high = broadcast_all(low, high)
         super().__init__(self.low.shape, (), validate_args)
-        if self._validate_args and not bool((self.low < self.high).all()):
+        if self._validate_args and violates(self.high - self.low, C.positive):
             raise ValueError("Uniform is not defined when low >= high")
 
     @property

@@ -14,7 +14,7 @@ from ..sampling import multinomial, poisson, rand
 from ..tensor import Size, Tensor
 from . import constraints as C
 from .continuous import open_unit
-from .distribution import Distribution, broadcast_all, named
+from .distribution import Distribution, broadcast_all, named, violates
 
 
 def _off_borders(probs: Tensor) -> Tensor:
@@ -116,7 +116,7 @@ class Geometric(_ByProbs):
         self, probs: Any = None, logits: Any = None, validate_args: bool | None = None
     ) -> None:
         super().__init__(self._set(probs, logits).shape, (), validate_args)
-        if self._validate_args and probs is not None and not bool((self.probs > 0).all()):
+        if self._validate_args and probs is not None and violates(self.probs, C.positive):
             raise ValueError(f"Geometric: probs must be positive, got {self.probs}")
 
     @property

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import dtypes
 from ..creation import tensor
-from ..modes import no_grad
+from ..modes import no_grad, thread
 from ..ops.shape import broadcast_tensors
 from ..tensor import Size, Tensor
 from .constraints import Constraint, independent
@@ -34,9 +34,11 @@ def broadcast_all(*values: Any) -> tuple[Tensor, ...]:
     return tuple(broadcast_tensors(*tensors))
 
 
-def _concrete(t: Any) -> bool:
-    """Whether the values are at hand: inside compiled functions they are not, nor are checks."""
-    return isinstance(t._data, np.ndarray)
+def violates(value: Tensor, constraint: Constraint) -> bool:
+    """Whether values break a constraint, as far as is known: in a compiled function nothing is."""
+    if thread.modes.trace is not None or not isinstance(value._data, np.ndarray):
+        return False
+    return not constraint.check(value).all()
 
 
 class Distribution:
@@ -65,9 +67,7 @@ class Distribution:
 
     def _check_parameter(self, name: str, constraint: Constraint) -> None:
         value = self.__dict__.get(name)
-        if not isinstance(value, Tensor) or not _concrete(value):
-            return
-        if not constraint.check(value).all():
+        if isinstance(value, Tensor) and violates(value, constraint):
             raise ValueError(
                 f"Expected parameter {name} ({type(value).__name__} of shape "
                 f"{tuple(value.shape)}) of distribution {self!r} to satisfy the constraint "
@@ -194,7 +194,7 @@ class Distribution:
                     f"{expected}."
                 )
         support = self.support
-        if support is not None and _concrete(value) and not support.check(value).all():
+        if support is not None and violates(value, support):
             raise ValueError(
                 f"Expected value argument ({type(value).__name__} of shape {tuple(value.shape)}) "
                 f"to be within the support ({support!r}) of the distribution {self!r}, but found "

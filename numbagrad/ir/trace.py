@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -95,13 +95,13 @@ for _name in ("lt", "le", "gt", "ge", "add", "sub", "mul", "invert", "bool", "it
 
 
 class _Size:
-    """How many entries a dictionary has, read like one of them."""
+    """How many entries a container has, read like one of them."""
 
-    def __init__(self, dictionary: dict[str, Any]) -> None:
-        self.dictionary = dictionary
+    def __init__(self, container: Sized) -> None:
+        self.container = container
 
     def get(self, key: str) -> int:
-        return len(self.dictionary)
+        return len(self.container)
 
 
 class _Items:
@@ -165,7 +165,7 @@ class Trace(Interpreter, Watch):
         #: Inputs whose values a function gives at each call.
         self.reads: list[tuple[Callable[[], Any], Var]] = []
         #: What else the trace depends on: ``dictionary[key]`` was `value`.
-        self.guards: list[tuple[Any, str, Any]] = []
+        self.guards: list[tuple[Any, Any, Any]] = []
         #: Set if the function made state that it keeps: its next call may do something else.
         self.once = False
         self._guarded: set[Any] = set()
@@ -390,17 +390,17 @@ class Trace(Interpreter, Watch):
         finally:
             self._replayed = None
 
-    def guard(self, dictionary: dict[str, Any], key: str) -> None:
+    def guard(self, dictionary: dict[Any, Any], key: Any) -> None:
         """The trace holds as long as this entry of a dictionary is what it is now."""
         if (id(dictionary), key) not in self._guarded:
             self._guarded.add((id(dictionary), key))
             self.guards.append((dictionary, key, dictionary.get(key)))
 
-    def guard_size(self, dictionary: dict[str, Any]) -> None:
-        """The trace holds as long as a dictionary has as many entries as it has now."""
-        if (id(dictionary), None) not in self._guarded:
-            self._guarded.add((id(dictionary), None))
-            self.guards.append((_Size(dictionary), "the number of entries", len(dictionary)))
+    def guard_size(self, container: Sized) -> None:
+        """The trace holds as long as a container has as many entries as it has now."""
+        if (id(container), None) not in self._guarded:
+            self._guarded.add((id(container), None))
+            self.guards.append((_Size(container), "the number of entries", len(container)))
 
     def guard_items(self, dictionary: dict[Any, Any], changes: list[int], what: str) -> None:
         """The trace holds as long as a dictionary has the items that it has now.

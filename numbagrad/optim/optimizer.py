@@ -140,6 +140,8 @@ class Optimizer:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop the gradients of all parameters, or set them to zero."""
+        if thread.modes.trace is not None:
+            self._guard(thread.modes.trace)
         for group in self.param_groups:
             for p in group["params"]:
                 if set_to_none:
@@ -172,6 +174,8 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         trace = thread.modes.trace
+        if trace is not None:
+            self._guard(trace)
         with no_grad():
             for group in self.param_groups:
                 self._update(group if trace is None else _traced(group, trace))
@@ -181,6 +185,18 @@ class Optimizer:
                     if isinstance(value, Tensor):
                         trace.keep(value)
         return loss
+
+    def _guard(self, trace: Any) -> None:
+        """A compiled step is for the groups and the state that there are now."""
+        trace.guard(self.__dict__, "state")
+        trace.guard_size(self.state)
+        for p, state in self.state.items():
+            trace.guard(self.state, p)
+            for key in state:
+                trace.guard(state, key)
+        trace.guard_size(self.param_groups)
+        for group in self.param_groups:
+            trace.guard_size(group["params"])
 
     def _update(self, group: dict[str, Any]) -> None:
         raise NotImplementedError(
