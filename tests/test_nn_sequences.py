@@ -224,6 +224,23 @@ def test_bags_are_what_their_rows_give(mode, padding):
     )
 
 
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+@pytest.mark.parametrize("padding", [None, 1])
+@pytest.mark.parametrize("last", [False, True])
+def test_compiled_bags_may_differ_from_call_to_call(mode, padding, last):
+    def bags(index, weight, offsets):
+        return F.embedding_bag(
+            index, weight, offsets, mode=mode, padding_idx=padding, include_last_offset=last
+        )
+
+    compiled = ng.compile(bags)
+    index, weight = ng.tensor([0, 1, 4, 1, 2]), make(5, 3)
+    for offsets in ([0, 3, 3, 5], [0, 0, 1, 5]):
+        given = index, weight, ng.tensor(offsets)
+        assert ng.allclose(compiled(*given), bags(*given))
+    assert len(compiled._traces.signatures) == 1
+
+
 def test_weighted_bags():
     index, weights = ng.tensor([[0, 2], [1, 1]]), make(2, 2)
     derivatives(

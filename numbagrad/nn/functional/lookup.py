@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from ... import dtypes
-from ...creation import from_numpy
+from ...creation import arange, from_numpy
 from ...dispatch import values_of
 from ...modes import no_grad
 from ...ops import elementwise as E
-from ...ops import math, nn, reduce, sorting
+from ...ops import joining, math, nn, reduce, sorting
 from ...ops.export import check_tensor
 from ...ops.gather import add_rows
 from ...tensor import Tensor
@@ -148,28 +148,29 @@ def embedding_bag(
     padding = _padding(padding_idx, weight.shape[0])
     index = input.reshape(-1)
     rows = embedding(index, weight, None, max_norm, norm_type)
-    counts = np.diff(starts)
-    bag = np.repeat(np.arange(len(counts)), counts)
+    counts = starts[1:] - starts[:-1]
     used: Any = None
     if padding is not None:
         used = E.ne(index, padding)
     if mode == "max":
-        return _largest(rows, starts, used)
+        return _largest(rows, starts, counts, used)
     if used is not None:
         rows = E.where(used.unsqueeze(1), rows, 0.0)
     if per_sample_weights is not None:
         rows = rows * per_sample_weights.unsqueeze(1)
-    places = from_numpy(bag)
-    total = add_rows(rows, places, shape=(len(counts), rows.shape[1]), dim=0)
+    places = sorting.searchsorted(starts, arange(rows.shape[0]), right=True) - 1
+    bags = counts.shape[0]
+    # One more: what lies behind the end of the last bag.
+    total = add_rows(rows, places, shape=(bags + 1, rows.shape[1]), dim=0)[:bags]
     if mode == "sum":
         return total
-    number = from_numpy(counts)
+    number = counts
     if used is not None:
-        number = add_rows(used.long(), places, shape=(len(counts),), dim=0)
+        number = add_rows(used.long(), places, shape=(bags + 1,), dim=0)[:bags]
     return total / math.clamp_min(number, 1).to(total.dtype).unsqueeze(1)
 
 
-def _starts(input: Tensor, offsets: Tensor | None, include_last: bool) -> np.ndarray[Any, Any]:
+def _starts(input: Tensor, offsets: Tensor | None, include_last: bool) -> Tensor:
     """Where each bag starts, and the last one ends, in the flattened input."""
     if input.ndim == 2:
         if offsets is not None:
@@ -177,7 +178,7 @@ def _starts(input: Tensor, offsets: Tensor | None, include_last: bool) -> np.nda
                 "if input is 2D, then offsets has to be None, as input is treated is a mini-batch "
                 "of fixed length sequences. However, found offsets of type Tensor"
             )
-        return np.arange(input.shape[0] + 1) * input.shape[1]
+        return from_numpy(np.arange(input.shape[0] + 1) * input.shape[1])
     if input.ndim != 1:
         raise ValueError(
             f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.ndim}"
@@ -191,16 +192,17 @@ def _starts(input: Tensor, offsets: Tensor | None, include_last: bool) -> np.nda
             "expected input and offsets to have the same dtype, but got "
             f"{input.dtype} and {offsets.dtype}"
         )
-    known = values_of(offsets)
-    if known is None:
-        raise RuntimeError(
-            "embedding_bag(): offsets cannot be traced: they say how many rows each bag has; pass "
-            "a tensor from outside of the compiled function"
-        )
-    starts = np.asarray(known).reshape(-1).astype(np.int64)
     length = input.shape[0]
-    if include_last and not len(starts):
+    if include_last and not offsets.shape[0]:
         raise ValueError("include_last_offset: number of offset should be at least 1")
+    known = values_of(offsets)
+    if known is not None:
+        _check_starts(known.reshape(-1), length)
+    starts = offsets.detach().long()
+    return starts if include_last else joining.cat([starts, starts.new_full((1,), length)])
+
+
+def _check_starts(starts: np.ndarray[Any, Any], length: int) -> None:
     if len(starts) and starts[0] != 0:
         raise ValueError(
             "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from "
@@ -213,19 +215,17 @@ def _starts(input: Tensor, offsets: Tensor | None, include_last: bool) -> np.nda
         )
     if (np.diff(starts) < 0).any():
         raise ValueError(f"offsets must not decrease, but got {starts.tolist()}")
-    return starts if include_last else np.append(starts, length)
 
 
-def _largest(rows: Tensor, starts: np.ndarray[Any, Any], used: Tensor | None) -> Tensor:
+def _largest(rows: Tensor, starts: Tensor, counts: Tensor, used: Tensor | None) -> Tensor:
     """The maximum over each bag; the first of equal ones gets the gradient."""
-    counts = np.diff(starts)
-    longest = int(counts.max(initial=0))
+    known = values_of(counts)
+    longest = rows.shape[0] if known is None else int(known.max(initial=0))
     if not longest:
-        return rows.new_zeros((len(counts), rows.shape[1]))
-    step = np.arange(longest)
-    places = np.minimum(starts[:-1, None] + step, max(rows.shape[0] - 1, 0))
-    inside = from_numpy(step < counts[:, None])
-    index = from_numpy(places)
+        return rows.new_zeros((counts.shape[0], rows.shape[1]))
+    step = arange(longest)
+    index = math.clamp_max(starts[:-1].unsqueeze(1) + step, rows.shape[0] - 1)
+    inside = E.lt(step, counts.unsqueeze(1))
     if used is not None:
         inside = E.logical_and(inside, used[index])
     candidates = E.where(inside.unsqueeze(2), rows[index], -_math.inf)
