@@ -76,6 +76,8 @@ class Module:
 
     training: bool
     _version = 1
+    #: The attributes that :meth:`extra_repr` shows, as ``name=value``.
+    _printed: tuple[str, ...] = ()
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
@@ -674,7 +676,7 @@ class Module:
 
     def extra_repr(self) -> str:
         """What stands between the parentheses when the module is printed."""
-        return ""
+        return ", ".join(f"{name}={getattr(self, name)}" for name in self._printed)
 
     def __repr__(self) -> str:
         extra = self.extra_repr()

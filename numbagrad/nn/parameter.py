@@ -51,6 +51,15 @@ class Parameter(Tensor):
         return type(self), (self.detach().clone(), self.requires_grad)
 
 
+def new_parameter(*shape: int, wanted: bool = True, **factory: Any) -> Parameter | None:
+    """A parameter whose values are still to be drawn, or None if none is wanted.
+
+    Args:
+        factory: `device` and `dtype`, as :func:`numbagrad.empty` takes them.
+    """
+    return Parameter(empty(*shape, **factory)) if wanted else None
+
+
 class Buffer(Tensor):
     """A tensor that :class:`Module` registers as a buffer when it is assigned to an attribute.
 

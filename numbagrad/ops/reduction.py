@@ -178,30 +178,22 @@ any_ = primitive(
 )  # fmt: skip
 
 
-def _arg(reference: Any) -> Any:
-    return lambda x, dim: np.asarray(reference(x, axis=dim), np.int64)
+def _arg(name: str, reference: Any, what: str) -> Any:
+    return primitive(
+        name,
+        lambda x, dim: np.asarray(reference(x, axis=dim), np.int64),
+        lambda x, dim: (reduced_shape(x.shape, (dim,), False), dtypes.I64),
+        kinds="biuf",
+        refusal=RuntimeError,
+        samples=lambda make: [
+            call(make(2, 3), dim=1), call(make(2, 3), dim=0), call(make(3), dim=0)],
+        batch=SHIFT,
+        doc=f"The index of the first {what} along a dimension; of the first NaN if any.",
+    )  # fmt: skip
 
 
-argmax = primitive(
-    "argmax",
-    _arg(np.argmax),
-    lambda x, dim: (reduced_shape(x.shape, (dim,), False), dtypes.I64),
-    kinds="biuf",
-    refusal=RuntimeError,
-    samples=lambda make: [call(make(2, 3), dim=1), call(make(2, 3), dim=0), call(make(3), dim=0)],
-    batch=SHIFT,
-    doc="The index of the first maximum along a dimension; of the first NaN if any.",
-)
-argmin = primitive(
-    "argmin",
-    _arg(np.argmin),
-    lambda x, dim: (reduced_shape(x.shape, (dim,), False), dtypes.I64),
-    kinds="biuf",
-    refusal=RuntimeError,
-    samples=lambda make: [call(make(2, 3), dim=1), call(make(2, 3), dim=0), call(make(3), dim=0)],
-    batch=SHIFT,
-    doc="The index of the first minimum along a dimension; of the first NaN if any.",
-)
+argmax = _arg("argmax", np.argmax, "maximum")
+argmin = _arg("argmin", np.argmin, "minimum")
 
 # -- scans ----------------------------------------------------------------------------------------
 

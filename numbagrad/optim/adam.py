@@ -23,15 +23,21 @@ class AdamLike(PerParameter):
         super().__init__(params, options)
 
 
+def moments(mean: Any, square: Any, g: Any, betas: tuple[float, float]) -> None:
+    """Move the running means of the gradient and of its square, in place, towards those of `g`."""
+    beta1, beta2 = betas
+    mean += (g - mean) * (1 - beta1)
+    square *= beta2
+    square += g * g * (1 - beta2)
+
+
 def _adam(p: Any, steps: Any, mean: Any, square: Any, *rest: Any) -> None:
     largest, g, o = rest if len(rest) == 3 else (None, *rest)
     beta1, beta2 = o["betas"]
     steps += 1
     n = as_number(steps)
     g = decayed(p, g, o)
-    mean += (g - mean) * (1 - beta1)
-    square *= beta2
-    square += g * g * (1 - beta2)
+    moments(mean, square, g, o["betas"])
     if largest is None:
         spread = square**0.5
     else:

@@ -7,7 +7,7 @@ from typing import Any
 from ..creation import ones, zeros_like
 from ..ops.elementwise import where
 from ..tensor import Tensor
-from .adam import AdamLike
+from .adam import AdamLike, moments
 from .optimizer import as_number, checked_number, raise_to
 from .per_parameter import Start, decayed, no_steps
 
@@ -86,9 +86,7 @@ def _nadam(
     later = beta1 * (1.0 - 0.5 * 0.96 ** ((n + 1) * slow))
     product *= now
     so_far = as_number(product)
-    mean += (g - mean) * (1 - beta1)
-    square *= beta2
-    square += g * g * (1 - beta2)
+    moments(mean, square, g, o["betas"])
     spread = (square / (1 - beta2**n)) ** 0.5 + o["eps"]
     p -= g * (rate * (1.0 - now) / (1.0 - so_far)) / spread
     p -= mean * (rate * later / (1.0 - so_far * later)) / spread
@@ -152,9 +150,7 @@ def _radam(p: Any, steps: Any, mean: Any, square: Any, g: Any, o: dict[str, Any]
     steps += 1
     n = as_number(steps)
     g = decayed(p, g, o)
-    mean += (g - mean) * (1 - beta1)
-    square *= beta2
-    square += g * g * (1 - beta2)
+    moments(mean, square, g, o["betas"])
     # The length of the average that the running mean of the squares amounts to.
     longest = 2 / (1 - beta2) - 1
     length = longest - 2 * n * beta2**n / (1 - beta2**n)

@@ -12,17 +12,17 @@ from ..parameter import Parameter
 
 
 class _Activation(Module):
-    """An activation whose only option is to overwrite its input."""
+    """An activation that can overwrite its input."""
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
         self.inplace = inplace
 
     def extra_repr(self) -> str:
-        return "inplace=True" if self.inplace else ""
-
-    def _with_inplace(self, text: str) -> str:
-        return f"{text}, inplace=True" if self.inplace else text
+        options = super().extra_repr()
+        if not self.inplace:
+            return options
+        return f"{options}, inplace=True" if options else "inplace=True"
 
 
 class ReLU(_Activation):
@@ -76,6 +76,8 @@ class Hardsigmoid(_Activation):
 class Hardtanh(_Activation):
     """x limited to [min_val, max_val]."""
 
+    _printed = ("min_val", "max_val")
+
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
         super().__init__(inplace)
         if min_val >= max_val:
@@ -86,22 +88,20 @@ class Hardtanh(_Activation):
     def forward(self, input: Tensor) -> Tensor:
         return F.hardtanh(input, self.min_val, self.max_val, self.inplace)
 
-    def extra_repr(self) -> str:
-        return self._with_inplace(f"min_val={self.min_val}, max_val={self.max_val}")
-
 
 class ReLU6(Hardtanh):
     """x limited to [0, 6]."""
 
+    _printed = ()
+
     def __init__(self, inplace: bool = False) -> None:
         super().__init__(0.0, 6.0, inplace)
-
-    def extra_repr(self) -> str:
-        return "inplace=True" if self.inplace else ""
 
 
 class Threshold(_Activation):
     """x where x > threshold, else value."""
+
+    _printed = ("threshold", "value")
 
     def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
         super().__init__(inplace)
@@ -111,12 +111,11 @@ class Threshold(_Activation):
     def forward(self, input: Tensor) -> Tensor:
         return F.threshold(input, self.threshold, self.value, self.inplace)
 
-    def extra_repr(self) -> str:
-        return self._with_inplace(f"threshold={self.threshold}, value={self.value}")
-
 
 class RReLU(_Activation):
     """x where x > 0, else x times a slope that is random in training."""
+
+    _printed = ("lower", "upper")
 
     def __init__(
         self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False
@@ -128,12 +127,11 @@ class RReLU(_Activation):
     def forward(self, input: Tensor) -> Tensor:
         return F.rrelu(input, self.lower, self.upper, self.training, self.inplace)
 
-    def extra_repr(self) -> str:
-        return self._with_inplace(f"lower={self.lower}, upper={self.upper}")
-
 
 class LeakyReLU(_Activation):
     """x where x > 0, else negative_slope * x."""
+
+    _printed = ("negative_slope",)
 
     def __init__(self, negative_slope: float = 1e-2, inplace: bool = False) -> None:
         super().__init__(inplace)
@@ -142,12 +140,11 @@ class LeakyReLU(_Activation):
     def forward(self, input: Tensor) -> Tensor:
         return F.leaky_relu(input, self.negative_slope, self.inplace)
 
-    def extra_repr(self) -> str:
-        return self._with_inplace(f"negative_slope={self.negative_slope}")
-
 
 class ELU(_Activation):
     """x where x > 0, else alpha * (exp(x) - 1)."""
+
+    _printed = ("alpha",)
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__(inplace)
@@ -155,9 +152,6 @@ class ELU(_Activation):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.elu(input, self.alpha, self.inplace)
-
-    def extra_repr(self) -> str:
-        return self._with_inplace(f"alpha={self.alpha}")
 
 
 class CELU(ELU):
@@ -226,6 +220,8 @@ class Softshrink(Hardshrink):
 class Softplus(Module):
     """log(1 + exp(beta * x)) / beta; x itself where beta * x > threshold."""
 
+    _printed = ("beta", "threshold")
+
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
         self.beta = beta
@@ -233,9 +229,6 @@ class Softplus(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.softplus(input, self.beta, self.threshold)
-
-    def extra_repr(self) -> str:
-        return f"beta={self.beta}, threshold={self.threshold}"
 
 
 class GELU(Module):
@@ -255,6 +248,7 @@ class GELU(Module):
 class PReLU(Module):
     """x where x > 0, else weight * x; the weights (one, or one per channel) are learned."""
 
+    _printed = ("num_parameters",)
     weight: Tensor
 
     def __init__(
@@ -269,19 +263,15 @@ class PReLU(Module):
     def forward(self, input: Tensor) -> Tensor:
         return F.prelu(input, self.weight)
 
-    def extra_repr(self) -> str:
-        return f"num_parameters={self.num_parameters}"
-
 
 class _AlongDim(Module):
     """A function along one dimension."""
 
+    _printed = ("dim",)
+
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()
         self.dim = dim
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"
 
 
 class Softmax(_AlongDim):

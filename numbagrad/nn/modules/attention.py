@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...creation import empty
 from ...tensor import Tensor
 from .. import functional as F
 from .. import init
 from ..module import Module
-from ..parameter import Parameter
+from ..parameter import new_parameter
 from .linear import Linear
 
 
@@ -75,15 +74,15 @@ class MultiheadAttention(Module):
         factory = {"device": device, "dtype": dtype}
         joint = self.kdim == self.vdim == embed_dim
         for name, features in (("q", embed_dim), ("k", self.kdim), ("v", self.vdim)):
-            weight = None if joint else Parameter(empty(embed_dim, features, **factory))
+            weight = new_parameter(embed_dim, features, wanted=not joint, **factory)
             self.register_parameter(f"{name}_proj_weight", weight)
-        weight = Parameter(empty(3 * embed_dim, embed_dim, **factory)) if joint else None
+        weight = new_parameter(3 * embed_dim, embed_dim, wanted=joint, **factory)
         self.register_parameter("in_proj_weight", weight)
         self.register_parameter(
-            "in_proj_bias", Parameter(empty(3 * embed_dim, **factory)) if bias else None
+            "in_proj_bias", new_parameter(3 * embed_dim, wanted=bias, **factory)
         )
         for name in ("bias_k", "bias_v"):
-            more = Parameter(empty(1, 1, embed_dim, **factory)) if add_bias_kv else None
+            more = new_parameter(1, 1, embed_dim, wanted=add_bias_kv, **factory)
             self.register_parameter(name, more)
         self.add_zero_attn = add_zero_attn
         self.out_proj = Linear(embed_dim, embed_dim, bias=bias, **factory)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ...creation import empty
 from ...tensor import Tensor
 from .. import functional as F
 from .. import init
 from ..functional.conv import Ints
 from ..module import Module
-from ..parameter import Parameter
+from ..parameter import new_parameter
 
 _MODES = ("zeros", "reflect", "replicate", "circular")
 
@@ -69,16 +68,16 @@ class _ConvBase(Module):
         self.padding_mode = padding_mode
         if padding == "same" and any(s != 1 for s in self.stride):
             raise ValueError("padding='same' is not supported for strided convolutions")
-        outer, inner = (
-            (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
-        )
-        shape = (outer, inner // groups, *self.kernel_size)
-        self.weight = Parameter(empty(*shape, device=device, dtype=dtype))
-        if bias:
-            self.bias = Parameter(empty(out_channels, device=device, dtype=dtype))
-        else:
-            self.register_parameter("bias", None)
+        factory = {"device": device, "dtype": dtype}
+        self.register_parameter("weight", new_parameter(*self._weight_shape(), **factory))
+        self.register_parameter("bias", new_parameter(out_channels, wanted=bias, **factory))
         self.reset_parameters()
+
+    def _weight_shape(self) -> tuple[int, ...]:
+        outer, inner = self.out_channels, self.in_channels
+        if self.transposed:
+            outer, inner = inner, outer
+        return outer, inner // self.groups, *self.kernel_size
 
     def reset_parameters(self) -> None:
         """Draw new initial values."""
@@ -257,6 +256,8 @@ class ConvTranspose3d(_ConvTranspose):
 class Unfold(Module):
     """All windows of images as columns."""
 
+    _printed = ("kernel_size", "dilation", "padding", "stride")
+
     def __init__(
         self, kernel_size: Ints, dilation: Ints = 1, padding: Ints = 0, stride: Ints = 1
     ) -> None:
@@ -269,15 +270,11 @@ class Unfold(Module):
     def forward(self, input: Tensor) -> Tensor:
         return F.unfold(input, self.kernel_size, self.dilation, self.padding, self.stride)
 
-    def extra_repr(self) -> str:
-        return (
-            f"kernel_size={self.kernel_size}, dilation={self.dilation}, padding={self.padding}, "
-            f"stride={self.stride}"
-        )
-
 
 class Fold(Module):
     """The sums of columns at the places that Unfold takes them from."""
+
+    _printed = ("output_size", "kernel_size", "dilation", "padding", "stride")
 
     def __init__(
         self,
@@ -297,10 +294,4 @@ class Fold(Module):
     def forward(self, input: Tensor) -> Tensor:
         return F.fold(
             input, self.output_size, self.kernel_size, self.dilation, self.padding, self.stride
-        )
-
-    def extra_repr(self) -> str:
-        return (
-            f"output_size={self.output_size}, kernel_size={self.kernel_size}, "
-            f"dilation={self.dilation}, padding={self.padding}, stride={self.stride}"
         )

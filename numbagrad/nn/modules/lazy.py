@@ -34,16 +34,36 @@ class _Lazy(Module):
         handle = self.register_forward_pre_hook(_on_first_call)
         self.__dict__["_first_call"] = handle
 
+    def _add_later(self, weight: bool, bias: bool, **factory: Any) -> None:
+        """A weight and a bias without shapes, either of them or none."""
+        for name, wanted in (("weight", weight), ("bias", bias)):
+            parameter = UninitializedParameter(**factory) if wanted else None
+            self.register_parameter(name, parameter)
+
     def has_uninitialized_params(self) -> bool:
         """Whether a parameter or a buffer has no shape yet."""
         own = (*self._parameters.values(), *self._buffers.values())
         return any(isinstance(t, UninitializedTensor) for t in own)
 
     def initialize_parameters(self, input: Tensor) -> None:
-        """Give the parameters their shapes and initial values."""
-        raise NotImplementedError(
-            f"initialize_parameters is not implemented for {self._get_name()}"
-        )
+        """Give parameters and buffers their shapes and initial values."""
+        fresh = self.has_uninitialized_params()
+        self._learn(input)
+        if not fresh:
+            return
+        for name, shape in self._shapes().items():
+            t = getattr(self, name)
+            if isinstance(t, UninitializedTensor):
+                t.materialize(shape)
+        self.reset_parameters()
+
+    def _learn(self, input: Tensor) -> None:
+        """Take the missing size from the input."""
+        raise NotImplementedError(f"{self._get_name()} does not say what it learns from its input")
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of the parameters and buffers, once the missing size is known."""
+        raise NotImplementedError(f"{self._get_name()} does not say the shapes of its parameters")
 
     def reset_parameters(self) -> None:
         """Draw new initial values, if there is something to draw."""
@@ -57,10 +77,6 @@ def _on_first_call(module: Any, args: tuple[Any, ...]) -> None:
     module._first_call.remove()
     del module.__dict__["_first_call"]
     module.__class__ = module._becomes
-
-
-def _uninitialized(wanted: bool, **factory: Any) -> UninitializedParameter | None:
-    return UninitializedParameter(**factory) if wanted else None
 
 
 class LazyLinear(_Lazy, Linear):
@@ -82,67 +98,45 @@ class LazyLinear(_Lazy, Linear):
         Module.__init__(self)
         self.in_features = 0
         self.out_features = out_features
-        for name, wanted in (("weight", True), ("bias", bias)):
-            self.register_parameter(name, _uninitialized(wanted, device=device, dtype=dtype))
+        self._add_later(True, bias, device=device, dtype=dtype)
         self._wait()
 
-    def initialize_parameters(self, input: Tensor) -> None:
-        """Give the parameters their shapes and initial values."""
-        fresh = self.has_uninitialized_params()
+    def _learn(self, input: Tensor) -> None:
         self.in_features = input.shape[-1]
-        if fresh:
-            for p, shape in (
-                (self.weight, (self.out_features, self.in_features)),
-                (self.bias, (self.out_features,)),
-            ):
-                if isinstance(p, UninitializedTensor):
-                    p.materialize(shape)
-            self.reset_parameters()
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return {
+            "weight": (self.out_features, self.in_features), "bias": (self.out_features,),
+        }  # fmt: skip
 
 
 class _LazyConv(_Lazy):
     """A convolution that takes `in_channels` from its first input."""
 
     rank: int
-    transposed: bool
     in_channels: int
     out_channels: int
     kernel_size: tuple[int, ...]
     groups: int
-    weight: Tensor
-    bias: Tensor | None
+    _weight_shape: Any
 
     def _defer(self, out_channels: int, bias: bool, device: Any, dtype: Any) -> None:
         self.out_channels = out_channels
-        for name, wanted in (("weight", True), ("bias", bias)):
-            self.register_parameter(name, _uninitialized(wanted, device=device, dtype=dtype))
+        self._add_later(True, bias, device=device, dtype=dtype)
         self._wait()
 
-    def initialize_parameters(self, input: Tensor) -> None:
-        """Give the parameters their shapes and initial values.
-
-        Raises:
-            RuntimeError: the input has another number of dimensions.
-        """
+    def _learn(self, input: Tensor) -> None:
         if input.ndim not in (self.rank + 1, self.rank + 2):
             raise RuntimeError(
                 f"Expected {self.rank + 1}D (unbatched) or {self.rank + 2}D (batched) input to "
                 f"{self._get_name()}, but got input of size: {input.shape}"
             )
-        fresh = self.has_uninitialized_params()
         self.in_channels = input.shape[input.ndim - self.rank - 1]
-        if not fresh:
-            return
         if self.in_channels % self.groups:
             raise ValueError("in_channels must be divisible by groups")
-        outer, inner = self.out_channels, self.in_channels
-        if self.transposed:
-            outer, inner = inner, outer
-        shape = (outer, inner // self.groups, *self.kernel_size)
-        for p, s in ((self.weight, shape), (self.bias, (self.out_channels,))):
-            if isinstance(p, UninitializedTensor):
-                p.materialize(s)
-        self.reset_parameters()
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return {"weight": self._weight_shape(), "bias": (self.out_channels,)}
 
 
 class _LazyForwardConv(_LazyConv):
@@ -209,23 +203,19 @@ class _LazyNorm(_Lazy):
         self.affine = affine
         self.track_running_stats = track_running_stats
         factory = {"device": device, "dtype": dtype}
-        for name, wanted in (("weight", affine), ("bias", affine and bias)):
-            self.register_parameter(name, _uninitialized(wanted, **factory))
+        self._add_later(affine, affine and bias, **factory)
         if track_running_stats:
             for name in ("running_mean", "running_var"):
                 self.register_buffer(name, UninitializedBuffer(**factory))
             self.register_buffer("num_batches_tracked", tensor(0, dtype=int64))
         self._wait()
 
-    def initialize_parameters(self, input: Tensor) -> None:
-        """Give parameters and statistics their shapes and initial values."""
-        fresh = self.has_uninitialized_params()
+    def _learn(self, input: Tensor) -> None:
         self.num_features = input.shape[1]
-        if fresh:
-            for t in (*self._parameters.values(), *self._buffers.values()):
-                if isinstance(t, UninitializedTensor):
-                    t.materialize((self.num_features,))
-            self.reset_parameters()
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        names = ("weight", "bias", "running_mean", "running_var")
+        return dict.fromkeys(names, (self.num_features,))
 
 
 class LazyConv1d(_LazyForwardConv, Conv1d):

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ...creation import empty
 from ...tensor import Tensor
 from .. import functional as F
 from .. import init
 from ..module import Module
-from ..parameter import Parameter
+from ..parameter import new_parameter
 
 
 class Identity(Module):
@@ -48,11 +47,9 @@ class Linear(Module):
         super().__init__()
         self.in_features = in_features
         self.out_features = out_features
-        self.weight = Parameter(empty(out_features, in_features, device=device, dtype=dtype))
-        if bias:
-            self.bias = Parameter(empty(out_features, device=device, dtype=dtype))
-        else:
-            self.register_parameter("bias", None)
+        factory = {"device": device, "dtype": dtype}
+        self.register_parameter("weight", new_parameter(out_features, in_features, **factory))
+        self.register_parameter("bias", new_parameter(out_features, wanted=bias, **factory))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -93,12 +90,10 @@ class Bilinear(Module):
         self.in1_features = in1_features
         self.in2_features = in2_features
         self.out_features = out_features
+        factory = {"device": device, "dtype": dtype}
         shape = (out_features, in1_features, in2_features)
-        self.weight = Parameter(empty(*shape, device=device, dtype=dtype))
-        if bias:
-            self.bias = Parameter(empty(out_features, device=device, dtype=dtype))
-        else:
-            self.register_parameter("bias", None)
+        self.register_parameter("weight", new_parameter(*shape, **factory))
+        self.register_parameter("bias", new_parameter(out_features, wanted=bias, **factory))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -121,6 +116,8 @@ class Bilinear(Module):
 class Flatten(Module):
     """Joins the dimensions from `start_dim` to `end_dim`."""
 
+    _printed = ("start_dim", "end_dim")
+
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
         self.start_dim = start_dim
@@ -129,12 +126,11 @@ class Flatten(Module):
     def forward(self, input: Tensor) -> Tensor:
         return input.flatten(self.start_dim, self.end_dim)
 
-    def extra_repr(self) -> str:
-        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
-
 
 class Unflatten(Module):
     """Splits one dimension into several."""
+
+    _printed = ("dim", "unflattened_size")
 
     def __init__(self, dim: int, unflattened_size: Any) -> None:
         super().__init__()
@@ -148,9 +144,6 @@ class Unflatten(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return input.unflatten(self.dim, self.unflattened_size)
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
 
 
 class CosineSimilarity(Module):

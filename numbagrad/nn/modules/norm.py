@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...creation import empty, ones, tensor, zeros
+from ...creation import ones, tensor, zeros
 from ...dtypes import int64
 from ...tensor import Tensor
 from .. import functional as F
 from .. import init
 from ..module import Module
-from ..parameter import Parameter
+from ..parameter import new_parameter
 
 
 class _Affine(Module):
@@ -21,9 +21,8 @@ class _Affine(Module):
     bias: Tensor | None
 
     def _add(self, shape: tuple[int, ...], weight: bool, bias: bool, **factory: Any) -> None:
-        for name, wanted in (("weight", weight), ("bias", bias)):
-            parameter = Parameter(empty(*shape, **factory)) if wanted else None
-            self.register_parameter(name, parameter)
+        self.register_parameter("weight", new_parameter(*shape, wanted=weight, **factory))
+        self.register_parameter("bias", new_parameter(*shape, wanted=bias, **factory))
 
     def reset_parameters(self) -> None:
         """Ones and zeros again."""
@@ -86,9 +85,9 @@ class RMSNorm(_Affine):
         )
         self.eps = eps
         self.elementwise_affine = elementwise_affine
-        weight = None
-        if elementwise_affine:
-            weight = Parameter(empty(*self.normalized_shape, device=device, dtype=dtype))
+        weight = new_parameter(
+            *self.normalized_shape, wanted=elementwise_affine, device=device, dtype=dtype
+        )
         self.register_parameter("weight", weight)
         self.reset_parameters()
 

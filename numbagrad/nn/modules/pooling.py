@@ -12,6 +12,9 @@ from .conv import as_tuple
 
 
 class _MaxPool(Module):
+    rank: int
+    _printed = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
+
     def __init__(
         self,
         kernel_size: Ints,
@@ -29,42 +32,36 @@ class _MaxPool(Module):
         self.return_indices = return_indices
         self.ceil_mode = ceil_mode
 
-    def _options(self) -> tuple[Any, ...]:
-        return (
-            self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode,
+    def forward(self, input: Tensor) -> Any:
+        function = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[self.rank - 1]
+        return function(
+            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode,
             self.return_indices,
         )  # fmt: skip
-
-    def extra_repr(self) -> str:
-        return (
-            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
-            f"dilation={self.dilation}, ceil_mode={self.ceil_mode}"
-        )
 
 
 class MaxPool1d(_MaxPool):
     """The maximum of windows along the last dimension."""
 
-    def forward(self, input: Tensor) -> Any:
-        return F.max_pool1d(input, *self._options())
+    rank = 1
 
 
 class MaxPool2d(_MaxPool):
     """The maximum of windows of images."""
 
-    def forward(self, input: Tensor) -> Any:
-        return F.max_pool2d(input, *self._options())
+    rank = 2
 
 
 class MaxPool3d(_MaxPool):
     """The maximum of windows along the last three dimensions."""
 
-    def forward(self, input: Tensor) -> Any:
-        return F.max_pool3d(input, *self._options())
+    rank = 3
 
 
 class AvgPool1d(Module):
     """The mean of windows along the last dimension."""
+
+    _printed = ("kernel_size", "stride", "padding")
 
     def __init__(
         self,
@@ -88,11 +85,11 @@ class AvgPool1d(Module):
             self.count_include_pad,
         )  # fmt: skip
 
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
-
 
 class _AvgPool(Module):
+    rank: int
+    _printed = ("kernel_size", "stride", "padding")
+
     def __init__(
         self,
         kernel_size: Ints,
@@ -110,31 +107,30 @@ class _AvgPool(Module):
         self.count_include_pad = count_include_pad
         self.divisor_override = divisor_override
 
-    def _options(self) -> tuple[Any, ...]:
-        return (
-            self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad,
-            self.divisor_override,
+    def forward(self, input: Tensor) -> Tensor:
+        function = (F.avg_pool2d, F.avg_pool3d)[self.rank - 2]
+        return function(
+            input, self.kernel_size, self.stride, self.padding, self.ceil_mode,
+            self.count_include_pad, self.divisor_override,
         )  # fmt: skip
-
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
 class AvgPool2d(_AvgPool):
     """The mean of windows of images."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        return F.avg_pool2d(input, *self._options())
+    rank = 2
 
 
 class AvgPool3d(_AvgPool):
     """The mean of windows along the last three dimensions."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        return F.avg_pool3d(input, *self._options())
+    rank = 3
 
 
 class _LPPool(Module):
+    rank: int
+    _printed = ("norm_type", "kernel_size", "stride", "ceil_mode")
+
     def __init__(
         self,
         norm_type: float,
@@ -148,38 +144,31 @@ class _LPPool(Module):
         self.stride = stride
         self.ceil_mode = ceil_mode
 
-    def _options(self) -> tuple[Any, ...]:
-        return float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode
-
-    def extra_repr(self) -> str:
-        return (
-            f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride}, "
-            f"ceil_mode={self.ceil_mode}"
-        )
+    def forward(self, input: Tensor) -> Tensor:
+        function = (F.lp_pool1d, F.lp_pool2d, F.lp_pool3d)[self.rank - 1]
+        return function(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
 
 
 class LPPool1d(_LPPool):
     """The p-norm of windows along the last dimension."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        return F.lp_pool1d(input, *self._options())
+    rank = 1
 
 
 class LPPool2d(_LPPool):
     """The p-norm of windows of images."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        return F.lp_pool2d(input, *self._options())
+    rank = 2
 
 
 class LPPool3d(_LPPool):
     """The p-norm of windows along the last three dimensions."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        return F.lp_pool3d(input, *self._options())
+    rank = 3
 
 
 class _MaxUnpool(Module):
+    _printed = ("kernel_size", "stride", "padding")
     rank: int
 
     def __init__(self, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0) -> None:
@@ -191,9 +180,6 @@ class _MaxUnpool(Module):
     def forward(self, input: Tensor, indices: Tensor, output_size: Any = None) -> Tensor:
         function = (F.max_unpool1d, F.max_unpool2d, F.max_unpool3d)[self.rank - 1]
         return function(input, indices, self.kernel_size, self.stride, self.padding, output_size)
-
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
 class MaxUnpool1d(_MaxUnpool):
@@ -215,33 +201,36 @@ class MaxUnpool3d(_MaxUnpool):
 
 
 class _AdaptivePool(Module):
+    rank: int
+    _printed = ("output_size",)
+
     def __init__(self, output_size: Any) -> None:
         super().__init__()
         self.output_size = output_size
 
-    def extra_repr(self) -> str:
-        return f"output_size={self.output_size}"
+
+class _AdaptiveAvgPool(_AdaptivePool):
+    def forward(self, input: Tensor) -> Tensor:
+        functions = (F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d)
+        return functions[self.rank - 1](input, self.output_size)
 
 
-class AdaptiveAvgPool1d(_AdaptivePool):
+class AdaptiveAvgPool1d(_AdaptiveAvgPool):
     """The means of nearly equal parts of the last dimension."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        return F.adaptive_avg_pool1d(input, self.output_size)
+    rank = 1
 
 
-class AdaptiveAvgPool2d(_AdaptivePool):
+class AdaptiveAvgPool2d(_AdaptiveAvgPool):
     """The means of nearly equal parts of images."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        return F.adaptive_avg_pool2d(input, self.output_size)
+    rank = 2
 
 
-class AdaptiveAvgPool3d(_AdaptivePool):
+class AdaptiveAvgPool3d(_AdaptiveAvgPool):
     """The means of nearly equal parts of the last three dimensions."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        return F.adaptive_avg_pool3d(input, self.output_size)
+    rank = 3
 
 
 class _AdaptiveMaxPool(_AdaptivePool):
@@ -249,26 +238,27 @@ class _AdaptiveMaxPool(_AdaptivePool):
         super().__init__(output_size)
         self.return_indices = return_indices
 
+    def forward(self, input: Tensor) -> Any:
+        functions = (F.adaptive_max_pool1d, F.adaptive_max_pool2d, F.adaptive_max_pool3d)
+        return functions[self.rank - 1](input, self.output_size, self.return_indices)
+
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPool):
     """The maxima of nearly equal parts of the last dimension."""
 
-    def forward(self, input: Tensor) -> Any:
-        return F.adaptive_max_pool1d(input, self.output_size, self.return_indices)
+    rank = 1
 
 
 class AdaptiveMaxPool2d(_AdaptiveMaxPool):
     """The maxima of nearly equal parts of images."""
 
-    def forward(self, input: Tensor) -> Any:
-        return F.adaptive_max_pool2d(input, self.output_size, self.return_indices)
+    rank = 2
 
 
 class AdaptiveMaxPool3d(_AdaptiveMaxPool):
     """The maxima of nearly equal parts of the last three dimensions."""
 
-    def forward(self, input: Tensor) -> Any:
-        return F.adaptive_max_pool3d(input, self.output_size, self.return_indices)
+    rank = 3
 
 
 class _FractionalMaxPool(Module):

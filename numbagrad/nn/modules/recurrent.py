@@ -6,12 +6,12 @@ import math
 import warnings
 from typing import Any
 
-from ...creation import empty, zeros
+from ...creation import zeros
 from ...tensor import Tensor
 from .. import init
 from ..functional.recurrent import State, cell, layers
 from ..module import Module
-from ..parameter import Parameter
+from ..parameter import new_parameter
 from ..utils.rnn import PackedSequence
 
 _GATES = {"RNN_TANH": 1, "RNN_RELU": 1, "GRU": 3, "LSTM": 4}
@@ -121,7 +121,7 @@ class RNNBase(Module):
         names = []
         for kind, shape in shapes.items():
             names.append(f"{kind}_l{layer}{suffix}")
-            self.register_parameter(names[-1], Parameter(empty(*shape, **factory)))
+            self.register_parameter(names[-1], new_parameter(*shape, **factory))
         return names
 
     @property
@@ -338,10 +338,10 @@ class RNNCellBase(Module):
         self.bias = bias
         gates = num_chunks * hidden_size
         factory = {"device": device, "dtype": dtype}
-        self.weight_ih = Parameter(empty(gates, input_size, **factory))
-        self.weight_hh = Parameter(empty(gates, hidden_size, **factory))
+        self.register_parameter("weight_ih", new_parameter(gates, input_size, **factory))
+        self.register_parameter("weight_hh", new_parameter(gates, hidden_size, **factory))
         for name in ("bias_ih", "bias_hh"):
-            self.register_parameter(name, Parameter(empty(gates, **factory)) if bias else None)
+            self.register_parameter(name, new_parameter(gates, wanted=bias, **factory))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -111,20 +111,29 @@ class PowerIteration(Module):
                 self._u.copy_(F.normalize(matrix.mv(self._v), dim=0, eps=self.eps))
                 self._v.copy_(F.normalize(matrix.t().mv(self._u), dim=0, eps=self.eps))
 
-
-class _SpectralNorm(PowerIteration):
-    def forward(self, weight: Tensor) -> Tensor:
-        if weight.ndim == 1:  # a vector: its own norm, exactly
-            return F.normalize(weight, dim=0, eps=self.eps)
+    def normalised(self, weight: Tensor, training: bool) -> Tensor:
+        """The weight divided by its largest singular value, after more steps if in training."""
         matrix = self.matrix(weight)
-        if self.training:
+        if training:
             self.iterate(matrix.detach(), self.n_power_iterations)
         # Copies, since the next call changes the vectors before this one's gradient is taken.
         u, v = self._u.clone(), self._v.clone()
         return weight / u.dot(matrix.mv(v))
 
+
+class _SpectralNorm(PowerIteration):
+    def forward(self, weight: Tensor) -> Tensor:
+        if weight.ndim == 1:  # a vector: its own norm, exactly
+            return F.normalize(weight, dim=0, eps=self.eps)
+        return self.normalised(weight, self.training)
+
     def right_inverse(self, value: Tensor) -> Tensor:
         return value
+
+
+def output_dim(module: Module) -> int:
+    """The dimension of a module's weight that its outputs lie along."""
+    return 1 if type(module).__name__.startswith("ConvTranspose") else 0
 
 
 def spectral_norm(
@@ -146,8 +155,7 @@ def spectral_norm(
         ValueError: there is no tensor of this name; no step of power iteration.
     """
     weight = _chosen(module, name)
-    if dim is None:
-        dim = 1 if type(module).__name__.startswith("ConvTranspose") else 0
+    dim = output_dim(module) if dim is None else dim
     norm = _SpectralNorm(weight, n_power_iterations, dim, eps)
     return register_parametrization(module, name, norm)
 

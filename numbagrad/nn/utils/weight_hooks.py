@@ -11,13 +11,15 @@ from typing import Any
 from ...tensor import Tensor
 from ..module import Module
 from ..parameter import Parameter
-from .parametrizations import PowerIteration, norm_except_dim
+from .parametrizations import PowerIteration, norm_except_dim, output_dim
 
 
 class _WeightHook:
     """A forward pre-hook that computes attribute `name` from other parameters."""
 
     kind = ""
+    #: What the names of the parameters and buffers it computes from end with.
+    parts: tuple[str, ...] = ()
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -37,17 +39,23 @@ class _WeightHook:
                 )
 
     @classmethod
-    def detach(cls, module: Module, name: str) -> Any:
-        """Remove the hook of this name from the module and return it."""
-        for key, hook in module._forward_pre_hooks.items():
-            if isinstance(hook.fn, cls) and hook.fn.name == name:
-                del module._forward_pre_hooks[key]
-                return hook.fn
-        raise ValueError(f"{cls.kind} of '{name}' not found in {module}")
+    def remove(cls, module: Module, name: str, training: bool) -> Module:
+        """Take the hook of this name off the module and make what it computes a parameter."""
+        hooks = module._forward_pre_hooks
+        found = [k for k, h in hooks.items() if isinstance(h.fn, cls) and h.fn.name == name]
+        if not found:
+            raise ValueError(f"{cls.kind} of '{name}' not found in {module}")
+        weight = hooks[found[0]].fn.compute(module, training)
+        del hooks[found[0]]
+        for part in ("", *cls.parts):
+            delattr(module, name + part)
+        module.register_parameter(name, Parameter(weight.detach()))
+        return module
 
 
 class _WeightNormHook(_WeightHook):
     kind = "weight_norm"
+    parts = ("_g", "_v")
 
     def __init__(self, name: str, dim: int | None) -> None:
         super().__init__(name)
@@ -88,16 +96,12 @@ def remove_weight_norm(module: Module, name: str = "weight") -> Module:
     Raises:
         ValueError: :func:`weight_norm` was not applied to it.
     """
-    hook = _WeightNormHook.detach(module, name)
-    weight = hook.compute(module, module.training)
-    for part in (name, name + "_g", name + "_v"):
-        delattr(module, part)
-    module.register_parameter(name, Parameter(weight.detach()))
-    return module
+    return _WeightNormHook.remove(module, name, module.training)
 
 
 class _SpectralNormHook(_WeightHook):
     kind = "spectral_norm"
+    parts = ("_orig", "_u", "_v")
 
     def __init__(self, name: str, norm: PowerIteration) -> None:
         super().__init__(name)
@@ -107,12 +111,7 @@ class _SpectralNormHook(_WeightHook):
         weight = getattr(module, self.name + "_orig")
         self.norm._u = getattr(module, self.name + "_u")
         self.norm._v = getattr(module, self.name + "_v")
-        matrix = self.norm.matrix(weight)
-        if training:
-            self.norm.iterate(matrix.detach(), self.norm.n_power_iterations)
-        # Copies, since the next call changes the vectors before this one's gradient is taken.
-        u, v = self.norm._u.clone(), self.norm._v.clone()
-        return weight / u.dot(matrix.mv(v))
+        return self.norm.normalised(weight, training)
 
 
 def spectral_norm(
@@ -131,10 +130,9 @@ def spectral_norm(
         RuntimeError: the weight has such a hook already.
     """
     _SpectralNormHook.check_alone(module, name)
-    if dim is None:
-        dim = 1 if type(module).__name__.startswith("ConvTranspose") else 0
     weight = module._parameters[name]
     assert weight is not None
+    dim = output_dim(module) if dim is None else dim
     norm = PowerIteration(weight, n_power_iterations, dim, eps)
     hook = _SpectralNormHook(name, norm)
     delattr(module, name)
@@ -152,9 +150,4 @@ def remove_spectral_norm(module: Module, name: str = "weight") -> Module:
     Raises:
         ValueError: :func:`spectral_norm` was not applied to it.
     """
-    hook = _SpectralNormHook.detach(module, name)
-    weight = hook.compute(module, False)
-    for part in (name, name + "_orig", name + "_u", name + "_v"):
-        delattr(module, part)
-    module.register_parameter(name, Parameter(weight.detach()))
-    return module
+    return _SpectralNormHook.remove(module, name, False)
