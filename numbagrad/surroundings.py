@@ -162,7 +162,7 @@ class Surroundings:
         self._home = self._home or home.partition(".")[0]
         if home.partition(".")[0] not in (self._home, "__main__"):
             return
-        names = _names(fn.__code__)
+        names = mentioned(fn.__code__)
         if fn not in self._seen:
             self._seen.add(fn)
             self._functions.append(fn)
@@ -191,7 +191,7 @@ class Surroundings:
                 self._see(_Attribute(x), key, f"{name}.{key}", frozenset())
 
     def _scan(self, fn: types.FunctionType) -> None:
-        names = _names(fn.__code__)
+        names = mentioned(fn.__code__)
         for name in names:
             if name in fn.__globals__:
                 self._see(fn.__globals__, name, name, names)
@@ -296,10 +296,10 @@ class Surroundings:
 
 
 @functools.lru_cache(4096)
-def _names(code: types.CodeType) -> frozenset[str]:
+def mentioned(code: types.CodeType) -> frozenset[str]:
     """The names that a function's code and that of the functions inside it mention."""
     names = set(code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            names |= _names(constant)
+            names |= mentioned(constant)
     return frozenset(names)

@@ -540,3 +540,37 @@ def test_a_rule_given_anew_is_followed():
     assert compiled(ng.tensor([3.0])).item() == 6.0
     f.defvjp(lambda x: (x * x, x), lambda x, g: (g * 7,))
     assert compiled(ng.tensor([3.0])).item() == 7.0
+
+
+def test_what_the_methods_of_a_module_read():
+    class Scale(ng.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.k, self.more = 2.0, 1.0
+
+        @property
+        def factor(self):
+            return self.k + self.offset()
+
+        def offset(self):
+            return sum(self.more for _ in range(2))
+
+        def forward(self, x):
+            return x * self.factor
+
+    model = ng.nn.Sequential(Scale())
+    f = ng.compile(model)
+    assert value(f(ONE)) == 4
+    model[0].k = 3.0
+    assert value(f(ONE)) == 5
+    model[0].more = 2.0
+    assert value(f(ONE)) == 7
+
+
+def test_the_options_of_a_layer():
+    pool = ng.nn.MaxPool1d(2)
+    f = ng.compile(lambda x: pool(x))
+    x = ng.arange(12.0).reshape(1, 12)
+    assert f(x).shape == (1, 6)
+    pool.kernel_size = pool.stride = 3
+    assert f(x).shape == (1, 4)

@@ -200,3 +200,12 @@ def test_a_module_with_backward_hooks_in_a_compiled_function():
     x = ng.rand(3, 2)
     assert ng.allclose(ng.compile(gradient)(x), gradient(x))
     assert ng.allclose(gradient(x), layer.weight.detach() * 10)
+
+
+def test_a_compiled_function_hears_of_hooks_that_are_deleted():
+    layer = ng.nn.Identity()
+    handle = layer.register_forward_hook(lambda module, args, out: out * 2)
+    f = ng.compile(lambda x: layer(x))
+    assert f(ng.ones(1)).item() == 2
+    del layer._forward_hooks[handle.id]
+    assert f(ng.ones(1)).item() == 1

@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
 from .. import dtypes
 from ..modes import no_grad, thread
+from ..surroundings import mentioned
 from ..tape import RemovableHandle
 from ..tensor import Tensor
 from . import state_dict as _state
-from .backward_hooks import BackwardHook, Borders
+from .backward_hooks import BackwardHook
+from .forward_hooks import ForwardHook, HookRegister, call_with_hooks
 from .parameter import Buffer, Parameter, UninitializedTensor
 
 _PLAIN = (bool, int, float, str, tuple, type(None))
-
-
-#: How often hooks were added to modules or taken off: compiled functions look at it.
-_hook_changes = [0]
-
-
-class _Hooks(OrderedDict[int, Any]):
-    """Hooks of one kind of one module, in the order in which they run."""
-
-    def __setitem__(self, key: int, hook: Any) -> None:
-        _hook_changes[0] += 1
-        super().__setitem__(key, hook)
-
-    def pop(self, key: int, default: Any = None) -> Any:
-        _hook_changes[0] += 1
-        return super().pop(key, default)
-
-
-class _Hook:
-    """A forward hook and how it wants to be called."""
-
-    __slots__ = ("always_call", "fn", "with_kwargs")
-
-    def __init__(self, fn: Callable[..., Any], with_kwargs: bool, always_call: bool) -> None:
-        self.fn = fn
-        self.with_kwargs = with_kwargs
-        self.always_call = always_call
 
 
 def _undefined(self: Module, *input: Any) -> Any:
@@ -82,9 +59,9 @@ class Module:
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
     _non_persistent_buffers_set: set[str]
-    _forward_hooks: OrderedDict[int, Any]
-    _forward_pre_hooks: OrderedDict[int, Any]
-    _backward_hooks: OrderedDict[int, Any]
+    _forward_hooks: HookRegister
+    _forward_pre_hooks: HookRegister
+    _backward_hooks: HookRegister
 
     def __init__(self) -> None:
         # Straight into the dictionary: __setattr__ would look for parameters first.
@@ -94,9 +71,9 @@ class Module:
             _buffers={},
             _modules={},
             _non_persistent_buffers_set=set(),
-            _forward_hooks=_Hooks(),
-            _forward_pre_hooks=_Hooks(),
-            _backward_hooks=_Hooks(),
+            _forward_hooks=HookRegister(),
+            _forward_pre_hooks=HookRegister(),
+            _backward_hooks=HookRegister(),
             _state_dict_pre_hooks=OrderedDict(),
             _state_dict_hooks=OrderedDict(),
             _load_state_dict_pre_hooks=OrderedDict(),
@@ -536,14 +513,13 @@ class Module:
             self._guard(thread.modes.trace)
         if not (self._forward_hooks or self._forward_pre_hooks or self._backward_hooks):
             return self.forward(*args, **kwargs)
-        return self._call_with_hooks(args, kwargs)
+        return call_with_hooks(self, args, kwargs)
 
     def _guard(self, trace: Any) -> None:
         """A compiled function depends on the mode, on which tensors the parameters are, and on the
-        numbers that `forward` reads."""
+        numbers that `forward` and the methods that it calls read."""
         trace.guard(self.__dict__, "training")
-        code = getattr(type(self).forward, "__code__", None)
-        for name in self.__dict__.keys() & (code.co_names if code is not None else ()):
+        for name in self.__dict__.keys() & _mentioned(type(self), type(self).forward):
             if isinstance(self.__dict__[name], (*_PLAIN, Tensor)):
                 trace.guard(self.__dict__, name)
         for registered in (self._parameters, self._buffers, self._modules):
@@ -552,58 +528,10 @@ class Module:
             if hasattr(self, "__len__"):  # a container, which may grow
                 trace.guard_size(registered)
         for hooks in (self._forward_hooks, self._forward_pre_hooks, self._backward_hooks):
-            trace.guard_items(hooks, _hook_changes, "the hooks of a module")
+            trace.guard_items(hooks, HookRegister.changes, "the hooks of a module")
         for child in self._modules.values():
             if child is not None and type(child).forward is Module.forward:
                 child._guard(trace)  # a container, which nobody calls
-
-    def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        result = None
-        done: set[int] = set()
-        try:
-            for hook in list(self._forward_pre_hooks.values()):
-                args, kwargs = self._run_pre_hook(hook, args, kwargs)
-            borders = None
-            if self._backward_hooks:
-                borders = Borders(self, list(self._backward_hooks.values()))
-                args = borders.enter(args)
-            result = self.forward(*args, **kwargs)
-            for key, hook in list(self._forward_hooks.items()):
-                done.add(key)
-                result = self._run_hook(hook, args, kwargs, result)
-            if borders is not None:
-                result = borders.leave(result)
-        except Exception:
-            for key, hook in list(self._forward_hooks.items()):
-                if hook.always_call and key not in done:
-                    self._run_hook(hook, args, kwargs, result)
-            raise
-        return result
-
-    def _run_pre_hook(
-        self, hook: _Hook, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        if not hook.with_kwargs:
-            changed = hook.fn(self, args)
-            if changed is None:
-                return args, kwargs
-            return (changed if isinstance(changed, tuple) else (changed,)), kwargs
-        changed = hook.fn(self, args, kwargs)
-        if changed is None:
-            return args, kwargs
-        if isinstance(changed, tuple) and len(changed) == 2:
-            return changed
-        raise RuntimeError(
-            "forward pre-hook must return None or a tuple of (new_args, new_kwargs), but got "
-            f"{changed}."
-        )
-
-    def _run_hook(
-        self, hook: _Hook, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
-    ) -> Any:
-        more = (kwargs,) if hook.with_kwargs else ()
-        changed = hook.fn(self, args, *more, result)
-        return result if changed is None else changed
 
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
@@ -612,10 +540,7 @@ class Module:
 
         With `with_kwargs` it is ``hook(module, args, kwargs)`` and returns both or None.
         """
-        handle = RemovableHandle(self._forward_pre_hooks, _Hook(hook, with_kwargs, False))  # type: ignore[arg-type]
-        if prepend:
-            self._forward_pre_hooks.move_to_end(handle.id, last=False)
-        return handle
+        return self._forward_pre_hooks.register(ForwardHook(hook, with_kwargs), prepend)
 
     def register_forward_hook(
         self,
@@ -630,10 +555,7 @@ class Module:
         With `with_kwargs` it is ``hook(module, args, kwargs, output)``; with `always_call` it runs
         even if an exception was raised.
         """
-        handle = RemovableHandle(self._forward_hooks, _Hook(hook, with_kwargs, always_call))  # type: ignore[arg-type]
-        if prepend:
-            self._forward_hooks.move_to_end(handle.id, last=False)
-        return handle
+        return self._forward_hooks.register(ForwardHook(hook, with_kwargs, always_call), prepend)
 
     def register_full_backward_hook(
         self, hook: Callable[..., Any], prepend: bool = False
@@ -647,7 +569,7 @@ class Module:
         Raises:
             RuntimeError: in the backward pass, if it returns another number of gradients.
         """
-        return self._register_backward_hook(hook, False, prepend)
+        return self._backward_hooks.register(BackwardHook(hook, before=False), prepend)
 
     def register_full_backward_pre_hook(
         self, hook: Callable[..., Any], prepend: bool = False
@@ -659,15 +581,7 @@ class Module:
         Raises:
             RuntimeError: in the backward pass, if it returns another number of gradients.
         """
-        return self._register_backward_hook(hook, True, prepend)
-
-    def _register_backward_hook(
-        self, hook: Callable[..., Any], before: bool, prepend: bool
-    ) -> RemovableHandle:
-        handle = RemovableHandle(self._backward_hooks, BackwardHook(hook, before))  # type: ignore[arg-type]
-        if prepend:
-            self._backward_hooks.move_to_end(handle.id, last=False)
-        return handle
+        return self._backward_hooks.register(BackwardHook(hook, before=True), prepend)
 
     # -- printing ---------------------------------------------------------------------------
 
@@ -690,6 +604,23 @@ class Module:
         if not extra_lines and not children:
             return f"{self._get_name()}()"
         return f"{self._get_name()}(\n  " + "\n  ".join(extra_lines + children) + "\n)"
+
+
+@functools.lru_cache(1024)
+def _mentioned(cls: type[Module], forward: Callable[..., Any]) -> frozenset[str]:
+    """The names in the code of `forward`, and of the class's own methods that these lead to."""
+    names: set[str] = set()
+    found: list[Any] = [forward]
+    while found:
+        code = getattr(found.pop(), "__code__", None)
+        if code is None:
+            continue
+        for name in mentioned(code) - names:
+            names.add(name)
+            if not hasattr(Module, name):
+                method = inspect.getattr_static(cls, name, None)
+                found.append(getattr(method, "fget", getattr(method, "__func__", method)))
+    return frozenset(names)
 
 
 def zero_grad(parameter: Tensor, set_to_none: bool) -> None:
