@@ -341,6 +341,62 @@ def arange(
     return leaf(values.astype(d), requires_grad)
 
 
+def range_(
+    start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """start, start + step, ... up to and including end; of the default dtype unless told.
+
+    Deprecated in favour of :func:`arange`, whose end is not included.
+    """
+    warnings.warn(
+        "range is deprecated: use arange, which produces values in [start, end)",
+        UserWarning,
+        stacklevel=3,
+    )
+    check_device(device)
+    start, end = (0, start) if end is None else (start, end)
+    start, end, step = (x.item() if isinstance(x, Tensor) else x for x in (start, end, step))
+    d = _np(dtype)
+    if d.kind in "bc":
+        raise NotImplementedError(refused("range", d, "iuf"))
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if (end - start) * step < 0:
+        raise RuntimeError(
+            f"upper bound and lower bound inconsistent with step sign: {start}, {end}, {step}"
+        )
+    values = start + step * np.arange(math.floor((end - start) / step) + 1, dtype=np.float64)
+    return leaf(values.astype(d), requires_grad)
+
+
+def empty_permuted(
+    size: Any, physical_layout: Any, *, dtype: Any = None, device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """Memory that is not initialised, with the dimensions in the order `physical_layout`.
+
+    Raises:
+        RuntimeError: `physical_layout` does not name each dimension once.
+
+    >>> import numbagrad as ng
+    >>> ng.empty_permuted((2, 3, 5), (1, 2, 0)).stride()
+    (1, 10, 2)
+    """
+    shape, layout = parse_size("empty_permuted", (size,)), tuple(physical_layout)
+    if sorted(layout) != [*range(len(shape))]:
+        raise RuntimeError(
+            f"empty_permuted: physical_layout must name each of {len(shape)} dimensions once, but "
+            f"it is {layout}"
+        )
+    strides = [0] * len(shape)
+    step = 1
+    for dim in reversed(layout):
+        strides[dim] = step
+        step *= max(shape[dim], 1)
+    return empty_strided(shape, strides, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
 def empty_strided(
     size: Any, stride: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -466,7 +522,7 @@ def _attach_new_forms() -> None:
         new.__doc__ = f"Like :func:`{make.__name__}`, in this tensor's dtype."
         return new
 
-    for make in (zeros, ones, empty, full, tensor):
+    for make in (zeros, ones, empty, empty_strided, full, tensor):
         method(f"new_{make.__name__}")(new_form(make, f"new_{make.__name__}"))
 
 
@@ -474,8 +530,9 @@ _attach_new_forms()
 
 for _f in (
     tensor, as_tensor, asarray, frombuffer, from_numpy, scalar_tensor, zeros_like, ones_like,
-    empty_like, full_like, empty_strided, is_tensor,
+    empty_like, full_like, empty_permuted, empty_strided, is_tensor,
 ):  # fmt: skip
     EXPORTS[_f.__name__] = _f
 for _f in (zeros, ones, empty, full, eye, arange, linspace, logspace):
     EXPORTS[_f.__name__] = accepts_out(_f)
+EXPORTS["range"] = accepts_out(range_, "range")

@@ -137,3 +137,13 @@ def test_phases_of_vectors_have_no_gradient():
 def test_bad_input(call, message):
     with pytest.raises(RuntimeError, match=message):
         call()
+
+
+def test_old_names_of_norms():
+    x = ng.tensor([[3.0, 0.0], [0.0, 4.0]])
+    assert ng.nuclear_norm(x).item() == 7.0
+    assert ng.nuclear_norm(x[None], dim=(1, 2), keepdim=True).shape == (1, 1, 1)
+    assert ng.frobenius_norm(x, dim=(0, 1)).item() == 5.0
+    assert ng.frobenius_norm(x, dim=1).tolist() == [3.0, 4.0]
+    with pytest.raises(RuntimeError, match="at most 2"):
+        ng.frobenius_norm(ng.ones(1, 1, 1), dim=(0, 1, 2))

@@ -104,6 +104,21 @@ def test_maxima_return_to_their_places():
         F.max_unpool1d(y, index, 2, output_size=[9])
 
 
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("max_pool1d", (2,)), ("max_pool2d", (2, 1)), ("max_pool3d", (2, 1, 1)),
+        ("adaptive_max_pool1d", (2,)), ("adaptive_max_pool2d", (2,)), ("adaptive_max_pool3d", (2,)),
+    ],
+)  # fmt: skip
+def test_pools_with_indices(name, args):
+    x = make(1, 2, *(5,) * int(name[-2]))
+    pool = getattr(ng.nn.functional, name)
+    values, index = getattr(ng.nn.functional, f"{name}_with_indices")(x, *args)
+    assert values.tolist() == pool(x, *args).tolist()
+    assert index.tolist() == pool(x, *args, return_indices=True)[1].tolist()
+
+
 def test_fractional_windows_are_inside_and_in_order():
     ng.manual_seed(0)
     x = ng.arange(49.0).reshape(1, 1, 7, 7).expand(3, 2, 7, 7)

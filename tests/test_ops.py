@@ -148,3 +148,71 @@ def test_second_derivative_of_sinc_at_zero():
     (second,) = ng.autograd.grad(first.sum(), x)
     assert second.tolist()[:2] == pytest.approx([-(np.pi**2) / 3] * 2)
     assert ng.autograd.gradgradcheck(ng.sinc, x)
+
+
+def test_copies_of_views_take_any_strides():
+    columns = ng.arange(6).reshape(2, 3).t()
+    flat = ng.view_copy(columns, (6,))
+    assert flat.tolist() == [0, 3, 1, 4, 2, 5]
+    whole = ng.alias_copy(columns)
+    whole.zero_()
+    assert columns.sum().item() == 15
+    assert ng.unfold_copy(ng.arange(4), 0, 2, 1).tolist() == [[0, 1], [1, 2], [2, 3]]
+
+
+def test_take_along_dim_checks_its_indices():
+    x = ng.arange(6.0).reshape(2, 3)
+    assert ng.take_along_dim(x, ng.tensor([[-1]]), 1).tolist() == [[2.0], [5.0]]
+    with pytest.raises(RuntimeError, match="Long"):
+        ng.take_along_dim(x, ng.zeros(2, 3, dtype=ng.int32), 1)
+    with pytest.raises(RuntimeError, match="same number of dimensions"):
+        ng.take_along_dim(x, ng.tensor([0]), 1)
+    with pytest.raises(RuntimeError, match="out of bounds"):
+        ng.take_along_dim(x, ng.tensor([6]))
+    with pytest.raises(IndexError, match="no dimensions"):
+        ng.take_along_dim(ng.tensor(1.0), ng.tensor(0), 0)
+
+
+def test_nonzero_static_has_the_size_that_is_asked_for():
+    x = ng.tensor([[0, 1], [2, 3]])
+    assert ng.nonzero_static(x, size=2).tolist() == [[0, 1], [1, 0]]
+    assert x.nonzero_static(size=4, fill_value=9).tolist()[2:] == [[1, 1], [9, 9]]
+    with pytest.raises(RuntimeError, match="non-negative"):
+        ng.nonzero_static(x, size=-1)
+
+
+def test_range_includes_its_end():
+    with pytest.warns(UserWarning, match="deprecated"):
+        assert ng.range(1, 2, 0.5).tolist() == [1.0, 1.5, 2.0]
+
+
+def test_memory_in_another_order():
+    x = ng.empty_permuted((2, 3, 5), (1, 2, 0))
+    assert x.shape == (2, 3, 5) and x.stride() == (1, 10, 2)
+    assert ng.ones(2, dtype=ng.int8).new_empty_strided((2, 3), (1, 2)).dtype is ng.int8
+    with pytest.raises(RuntimeError, match="once"):
+        ng.empty_permuted((2, 3), (0, 0))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda **out: ng.nn.functional.linear(ng.ones(1, 2), ng.ones(3, 2), ng.ones(3), **out),
+        lambda **out: ng.nn.functional.gelu(ng.ones(3), **out),
+        lambda **out: ng.nn.functional.softshrink(ng.ones(3), **out),
+        lambda **out: ng.nn.functional.hardshrink(ng.ones(3), **out),
+        lambda **out: ng.nn.functional.avg_pool2d(ng.ones(1, 4, 4), 2, **out),
+        lambda **out: ng.nn.functional.normalize(ng.ones(2, 2), **out),
+    ],
+)
+def test_out_is_resized_and_filled(call):
+    out = ng.empty(0)
+    assert call(out=out) is out
+    assert out.tolist() == call().tolist()
+
+
+def test_out_of_functions_with_several_results():
+    a = ng.tensor([[2.0, 1.0], [1.0, 3.0]])
+    lu, pivots = ng.empty(0), ng.empty(0, dtype=ng.int32)
+    ng.lu(a, out=(lu, pivots))
+    assert lu.tolist() == ng.lu(a)[0].tolist() and pivots.tolist() == [1, 2]

@@ -68,7 +68,7 @@ def complex_(real: Tensor, imag: Tensor) -> Tensor:
     return make_complex(real, imag)
 
 
-@public(out=True)
+@public(inplace=True, out=True)
 def conj_physical(input: Tensor) -> Tensor:
     """The complex conjugate."""
     return conj(check_tensor("conj_physical", input))

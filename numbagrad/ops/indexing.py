@@ -34,6 +34,25 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     return wrap(np.ascontiguousarray(np.stack(found, 1).astype(np.int64, copy=False)))
 
 
+@public()
+def nonzero_static(input: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
+    """The first `size` rows of :func:`nonzero`; `fill_value` stands where there are less.
+
+    Raises:
+        RuntimeError: a negative `size`.
+
+    >>> import numbagrad as ng
+    >>> ng.nonzero_static(ng.tensor([1, 0, 2]), size=3).tolist()
+    [[0], [2], [-1]]
+    """
+    if size < 0:
+        raise RuntimeError(f"nonzero_static: 'size' must be an non-negative integer, got {size}")
+    found = nonzero(check_tensor("nonzero_static", input))._data[:size]
+    rows = np.full((size, input.ndim), fill_value, np.int64)
+    rows[: len(found)] = found
+    return wrap(rows)
+
+
 class _Advanced:
     """An index with tensors in it, in terms of one linear index over merged dimensions."""
 

@@ -107,7 +107,7 @@ def _reshaping(name: str, view: Callable[..., Tensor]) -> None:
         return _become(self, new, f"{name}_")
 
     in_place.__doc__ = f"In-place form of :func:`{name}`: the tensor itself gets the new shape."
-    method(f"{name}_")(in_place)
+    public(f"{name}_")(in_place)
 
 
 def _become(self: Tensor, new: Tensor, name: str) -> Tensor:

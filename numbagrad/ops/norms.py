@@ -170,3 +170,34 @@ def matrix_rank(
         check_square(name, A)
     atol, rtol = tolerances(name, A, atol, rtol)
     return I.matrix_rank(A, atol, rtol, hermitian=bool(hermitian))
+
+
+@public(method=False, out=True)
+def nuclear_norm(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """The sum of the singular values of a matrix, or of the matrices in two dimensions.
+
+    >>> import numbagrad as ng
+    >>> ng.nuclear_norm(ng.eye(3))
+    tensor(3.)
+    """
+    if dim is None:
+        if check_tensor("nuclear_norm", input).ndim != 2:
+            raise RuntimeError(
+                f"nuclear_norm(): Expected a tensor with 2 dimensions, but got a tensor with "
+                f"{input.ndim} dimensions; name two with `dim`"
+            )
+        dim = (0, 1)
+    return matrix_norm(input, "nuc", dim, keepdim)
+
+
+@public(method=False, out=True)
+def frobenius_norm(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
+    """The root of the sum of squares over one or two dimensions, or over all if there are none."""
+    axes = (dim,) if isinstance(dim, int) else tuple(dim)
+    if len(axes) > 2:
+        raise RuntimeError(
+            f"frobenius_norm(): Expected at most 2 dimensions, but got {len(axes)} dimensions"
+        )
+    if len(axes) == 2:
+        return matrix_norm(input, "fro", axes, keepdim)
+    return vector_norm(input, 2, axes or None, keepdim)

@@ -131,10 +131,31 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
 
 @public(out=True)
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
-    """Like gather, with the other dimensions broadcast; without `dim` over the flattened tensor."""
+    """Like gather, with the other dimensions broadcast; without `dim` over the flattened tensor.
+
+    With `dim` negative indices count from the end.
+
+    Raises:
+        RuntimeError: indices that are not int64, shapes that do not broadcast, or, without `dim`,
+            an index out of range.
+        IndexError: with `dim`, an index out of range.
+    """
+    check_tensor("take_along_dim", input)
+    if check_tensor("take_along_dim", indices, "indices", 2)._data.dtype != np.int64:
+        raise RuntimeError(
+            f"take_along_dim(): dtype of indices should be Long but got {indices.dtype}; convert "
+            "with .long()"
+        )
     if dim is None:
         indices = V.reshape(indices, (indices.numel(),))
-        return gather(V.reshape(input, (input.numel(),)), 0, _checked(indices, input.numel(), 0))
+        return gather(V.reshape(input, (input.numel(),)), 0, indices)
+    if input.ndim != indices.ndim:
+        raise RuntimeError(
+            "take_along_dim(): input and indices should have the same number of dimensions, but "
+            f"got {input.ndim} dimensions for input, and {indices.ndim} dimensions for indices"
+        )
+    if not input.ndim:
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
     d = wrap_dim(dim, input.ndim)
     a, b = list(input._data.shape), list(indices._data.shape)
     a[d] = b[d] = 1

@@ -155,7 +155,7 @@ def solve_triangular(
     return transpose_last(x)
 
 
-@public()
+@public(out=True)
 def triangular_solve(
     b: Tensor, A: Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False
 ) -> Any:
@@ -196,7 +196,7 @@ def lu_factor(A: Tensor, *, pivot: bool = True) -> Any:
     return return_types.linalg_lu_factor(lu, pivots)
 
 
-@public("lu")
+@public("lu", out=True)
 def _lu(A: Tensor, pivot: bool = True, get_infos: bool = False) -> Any:
     """LU factors in one matrix and pivots; with `get_infos` also where a pivot is zero."""
     lu, pivots, info = F.lu_factor(

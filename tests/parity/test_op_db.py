@@ -36,8 +36,9 @@ MAX_SAMPLES = 40
 
 #: Their values are random or not initialised: tested elsewhere, by their distribution.
 RANDOM = {
-    "bernoulli", "cauchy", "empty", "empty_like", "empty_strided", "exponential", "geometric",
-    "log_normal", "multinomial", "new_empty", "normal", "rand", "rand_like", "randint",
+    "bernoulli", "cauchy", "empty", "empty_like", "empty_permuted", "empty_strided", "exponential",
+    "geometric", "log_normal", "multinomial", "new_empty", "new_empty_strided", "normal", "rand",
+    "rand_like", "randint",
     "randint_like", "randn", "randn_like", "randperm", "uniform", "nn.functional.alpha_dropout",
     "nn.functional.dropout", "nn.functional.dropout2d", "nn.functional.dropout3d",
     "nn.functional.feature_alpha_dropout", "nn.functional.rrelu",

@@ -1,6 +1,6 @@
 """Neural network functions with the names and signatures of ``torch.nn.functional``."""
 
-from ...ops.activation import hardshrink, prelu
+from ...ops.activation import prelu
 from . import recurrent as _recurrent
 from . import toplevel as _toplevel
 from .activation import (
@@ -10,6 +10,7 @@ from .activation import (
     elu_,
     gelu,
     glu,
+    hardshrink,
     hardsigmoid,
     hardswish,
     hardtanh,
@@ -43,7 +44,9 @@ from .adaptive import (
     adaptive_max_pool1d,
     adaptive_max_pool1d_with_indices,
     adaptive_max_pool2d,
+    adaptive_max_pool2d_with_indices,
     adaptive_max_pool3d,
+    adaptive_max_pool3d_with_indices,
 )
 from .attention import scaled_dot_product_attention
 from .classification import (
@@ -78,7 +81,12 @@ from .dropout import (
     dropout3d,
     feature_alpha_dropout,
 )
-from .fractional import fractional_max_pool2d, fractional_max_pool3d
+from .fractional import (
+    fractional_max_pool2d,
+    fractional_max_pool2d_with_indices,
+    fractional_max_pool3d,
+    fractional_max_pool3d_with_indices,
+)
 from .grid import affine_grid, grid_sample
 from .linear import (
     bilinear,
@@ -119,8 +127,11 @@ from .pooling import (
     lp_pool2d,
     lp_pool3d,
     max_pool1d,
+    max_pool1d_with_indices,
     max_pool2d,
+    max_pool2d_with_indices,
     max_pool3d,
+    max_pool3d_with_indices,
 )
 from .resize import interpolate, upsample, upsample_bilinear, upsample_nearest
 from .shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
@@ -133,7 +144,9 @@ __all__ = [
     "adaptive_max_pool1d",
     "adaptive_max_pool1d_with_indices",
     "adaptive_max_pool2d",
+    "adaptive_max_pool2d_with_indices",
     "adaptive_max_pool3d",
+    "adaptive_max_pool3d_with_indices",
     "affine_grid",
     "alpha_dropout",
     "avg_pool1d",
@@ -167,7 +180,9 @@ __all__ = [
     "feature_alpha_dropout",
     "fold",
     "fractional_max_pool2d",
+    "fractional_max_pool2d_with_indices",
     "fractional_max_pool3d",
+    "fractional_max_pool3d_with_indices",
     "gaussian_nll_loss",
     "gelu",
     "glu",
@@ -197,8 +212,11 @@ __all__ = [
     "lp_pool3d",
     "margin_ranking_loss",
     "max_pool1d",
+    "max_pool1d_with_indices",
     "max_pool2d",
+    "max_pool2d_with_indices",
     "max_pool3d",
+    "max_pool3d_with_indices",
     "max_unpool1d",
     "max_unpool2d",
     "max_unpool3d",

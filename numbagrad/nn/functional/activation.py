@@ -9,7 +9,8 @@ from typing import Any
 from ...inplace import in_place
 from ...ops import elementwise as E
 from ...ops import nn
-from ...ops.export import check_tensor, public
+from ...ops.activation import hardshrink as _hardshrink
+from ...ops.export import accepts_out, check_tensor, public
 from ...tensor import Tensor
 
 
@@ -81,6 +82,7 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     return E.where(inside, middle * ((middle + 3) / 6), E.where(E.le(x, -3), x * 0.0, x))
 
 
+@accepts_out
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x moved towards 0 by lambd, and 0 within.
 
@@ -93,6 +95,9 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     within = E.where(E.le(E.abs(x), lambd), x * 0.0, x)  # NaN passes, with its gradient
     below = E.where(E.lt(x, -lambd), x + lambd, within)
     return E.where(E.gt(x, lambd), x - lambd, below)
+
+
+hardshrink = accepts_out(_hardshrink)
 
 
 def tanhshrink(input: Tensor) -> Tensor:
@@ -169,6 +174,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     return _elu(x, alpha, 1.0, 1 / alpha)
 
 
+@accepts_out
 def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
     """x times the standard normal distribution function of x, or its ``"tanh"`` approximation.
 
@@ -204,6 +210,7 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
     return x * E.tanh(softplus(x))
 
 
+@accepts_out
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + exp(beta * x)) / beta; x itself where beta * x > threshold."""
     x = check_tensor("softplus", input, kinds="f")
@@ -213,6 +220,7 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     return E.where(linear, x, curved if beta == 1 else curved / beta)
 
 
+@accepts_out
 def logsigmoid(input: Tensor) -> Tensor:
     """log(sigmoid(x)), accurate for large negative x."""
     x = check_tensor("logsigmoid", input, kinds="f")

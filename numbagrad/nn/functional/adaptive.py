@@ -13,7 +13,7 @@ from ...ops import elementwise as E
 from ...ops.export import check_tensor, public
 from ...ops.gather import gather_, take_rows
 from ...tensor import Tensor
-from .pooling import avg_pool, batched, max_pool
+from .pooling import avg_pool, batched, max_pool, with_indices
 
 
 def _parts(n: int, out: int) -> list[range]:
@@ -167,3 +167,8 @@ def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = 
 def adaptive_max_pool3d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """The maxima of nearly equal parts of the last three dimensions."""
     return _adaptive_max_pool(3, input, output_size, return_indices)
+
+
+adaptive_max_pool2d_with_indices, adaptive_max_pool3d_with_indices = map(
+    with_indices, (adaptive_max_pool2d, adaptive_max_pool3d)
+)

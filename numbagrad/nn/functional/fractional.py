@@ -15,6 +15,7 @@ from ...ops.gather import gather_
 from ...sampling import rand
 from ...tensor import Tensor
 from .conv import Ints, spatial
+from .pooling import with_indices
 
 
 def _starts(sample: Any, n: int, out: int, kernel: int) -> Any:
@@ -138,3 +139,8 @@ def fractional_max_pool3d(
     return _fractional_max_pool(
         3, input, kernel_size, output_size, output_ratio, return_indices, _random_samples
     )
+
+
+fractional_max_pool2d_with_indices, fractional_max_pool3d_with_indices = map(
+    with_indices, (fractional_max_pool2d, fractional_max_pool3d)
+)

@@ -9,7 +9,7 @@ import numpy as np
 from ... import dtypes
 from ...creation import from_numpy, zeros
 from ...dispatch import values_of
-from ...inplace import assign_out
+from ...inplace import assign_out, check_out
 from ...ops import math, nn, reduce, scatter
 from ...ops.export import check_promoted, check_tensor, public
 from ...ops.gather import take_rows
@@ -18,7 +18,9 @@ from ...ops.view import broadcast_all
 from ...tensor import Tensor
 
 
-def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def linear(
+    input: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Tensor | None = None
+) -> Tensor:
     """input @ weight.T + bias.
 
     Args:
@@ -33,6 +35,9 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     >>> ng.nn.functional.linear(ng.ones(1, 2), ng.ones(3, 2), ng.ones(3)).tolist()
     [[3.0, 3.0, 3.0]]
     """
+    if out is not None:
+        check_out(out, "linear")
+        return assign_out(out, linear(input, weight, bias), "linear")
     if not isinstance(input, Tensor) or not isinstance(weight, Tensor):
         check_tensor("linear", input)
         check_tensor("linear", weight, "weight", 2)

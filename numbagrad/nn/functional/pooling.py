@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import numpy as np
 from ...creation import from_numpy
 from ...ops import conv as C
 from ...ops import elementwise as E
-from ...ops.export import check_tensor, public
+from ...ops.export import accepts_out, check_tensor, public
 from ...ops.math import div
 from ...tensor import Tensor
 from .conv import Ints, spatial
@@ -145,6 +147,24 @@ def max_pool3d(
     return max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
+def with_indices(pool: Callable[..., Any]) -> Callable[..., tuple[Tensor, Tensor]]:
+    """A pooling function that returns where the maxima are, whether it is asked or not."""
+
+    def form(input: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        given = inspect.signature(pool).bind(input, *args, **kwargs)
+        given.arguments["return_indices"] = True
+        return pool(*given.args, **given.kwargs)
+
+    form.__name__ = form.__qualname__ = f"{pool.__name__}_with_indices"
+    form.__doc__ = f"The maxima of :func:`{pool.__name__}`, and where they are."
+    return form
+
+
+max_pool1d_with_indices, max_pool2d_with_indices, max_pool3d_with_indices = map(
+    with_indices, (max_pool1d, max_pool2d, max_pool3d)
+)
+
+
 def avg_pool(
     rank: int, input: Tensor, kernel: Ints, stride: Any, padding: Ints, ceil_mode: bool,
     count_include_pad: bool, divisor: int | None,
@@ -190,6 +210,7 @@ def avg_pool1d(
     return avg_pool(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
 
+@accepts_out
 def avg_pool2d(
     input: Tensor,
     kernel_size: Ints,
@@ -217,6 +238,7 @@ def avg_pool2d(
     )
 
 
+@accepts_out
 def avg_pool3d(
     input: Tensor,
     kernel_size: Ints,
