@@ -6,7 +6,9 @@ import math
 from typing import Any, ClassVar
 
 from ..creation import empty, zeros
+from ..modes import is_grad_enabled
 from ..ops.elementwise import where
+from ..ops.gamma import igamma
 from ..sampling import rand, randn
 from ..tensor import Tensor
 from . import constraints as C
@@ -352,7 +354,21 @@ class Exponential(Distribution):
 
 
 def standard_gamma(shape: Any, concentration: Tensor) -> Tensor:
-    """Samples of rate 1, by rejection (Marsaglia & Tsang, 2000). No gradient flows through them."""
+    """Samples of rate 1, with a gradient.
+
+    The gradient moves a sample so that it stays the same quantile (Figurnov, Mohamed & Mnih, 2018).
+    """
+    z = _drawn_gamma(shape, concentration)
+    if not is_grad_enabled():
+        return z
+    a = concentration.expand(shape)
+    quantile = igamma(a, z)
+    density = ((a - 1).xlogy(z) - z - a.lgamma()).exp()
+    return z - (quantile - quantile.detach()) / density.detach()
+
+
+def _drawn_gamma(shape: Any, concentration: Tensor) -> Tensor:
+    """Samples of rate 1 by rejection (Marsaglia & Tsang, 2000); no gradient flows through them."""
     a = concentration.detach().expand(shape)
     boosted = where(a < 1, a + 1, a)
     d = boosted - 1 / 3
@@ -370,8 +386,15 @@ def standard_gamma(shape: Any, concentration: Tensor) -> Tensor:
 
 
 class Gamma(Distribution):
-    """The gamma distribution. No gradient flows through its samples."""
+    """The gamma distribution.
 
+    >>> import numbagrad as ng
+    >>> a = ng.tensor(2.0, requires_grad=True)
+    >>> Gamma(a, 1.0).rsample((3,)).requires_grad
+    True
+    """
+
+    has_rsample = True
     arg_constraints: ClassVar[C.Named] = {
         "concentration": C.positive,
         "rate": C.positive,
@@ -394,9 +417,12 @@ class Gamma(Distribution):
     def variance(self) -> Tensor:
         return self.concentration / self.rate.square()
 
-    def sample(self, sample_shape: Any = ()) -> Tensor:
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
         shape = self._extended_shape(sample_shape)
-        return standard_gamma(shape, self.concentration) / self.rate.detach()
+        return standard_gamma(shape, self.concentration) / self.rate
+
+    def cdf(self, value: Tensor) -> Tensor:
+        return igamma(self.concentration, self.rate * self._checked(value))
 
     def log_prob(self, value: Tensor) -> Tensor:
         value, a = self._checked(value), self.concentration
@@ -408,8 +434,9 @@ class Gamma(Distribution):
 
 
 class Beta(Distribution):
-    """The beta distribution. No gradient flows through its samples."""
+    """The beta distribution."""
 
+    has_rsample = True
     arg_constraints: ClassVar[C.Named] = {
         "concentration1": C.positive,
         "concentration0": C.positive,
@@ -440,7 +467,7 @@ class Beta(Distribution):
         total = self._total
         return self.concentration1 * self.concentration0 / (total.square() * (total + 1))
 
-    def sample(self, sample_shape: Any = ()) -> Tensor:
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
         shape = self._extended_shape(sample_shape)
         a, b = (standard_gamma(shape, c) for c in (self.concentration1, self.concentration0))
         return a / (a + b)

@@ -14,8 +14,9 @@ from .distribution import Distribution, named
 
 
 class Dirichlet(Distribution):
-    """Over vectors of probabilities. No gradient flows through its samples."""
+    """Over vectors of probabilities."""
 
+    has_rsample = True
     arg_constraints: ClassVar[C.Named] = {"concentration": C.independent(C.positive, 1)}
     support = C.simplex
 
@@ -39,7 +40,7 @@ class Dirichlet(Distribution):
         total, mean = self.concentration.sum(-1, keepdim=True), self.mean
         return mean * (1 - mean) / (total + 1)
 
-    def sample(self, sample_shape: Any = ()) -> Tensor:
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
         parts = standard_gamma(self._extended_shape(sample_shape), self.concentration)
         return parts / parts.sum(-1, keepdim=True)
 

@@ -1,4 +1,4 @@
-"""Special functions without a compiled form: Bessel functions and the scaled erfc.
+"""Special functions without a compiled form: modified Bessel functions and the scaled erfc.
 
 Derivatives: NIST Digital Library of Mathematical Functions, 7.10 and 10.29.
 """
@@ -20,8 +20,12 @@ from .export import check_promoted, check_tensor, public
 from .registry import Op, broadcast_shapes, call, primitive
 
 
-def _special(name: str, fn: Callable[[Any], Any], grad: Callable[..., Any], doc: str) -> Op:
-    """A function of real numbers, computed in double precision."""
+def real_function(
+    name: str, fn: Callable[[Any], Any], grad: Callable[..., Any], doc: str,
+    domain: tuple[float, float] | None = None,
+) -> Op:  # fmt: skip
+    """Declare a function of real numbers (samples from `domain`) computed in double precision."""
+    limits = {} if domain is None else {"low": domain[0], "high": domain[1]}
     return primitive(
         name,
         lambda x: np.asarray(fn(x.astype(np.float64, copy=False)), np.float64).astype(x.dtype),
@@ -29,43 +33,37 @@ def _special(name: str, fn: Callable[[Any], Any], grad: Callable[..., Any], doc:
         kinds="f",
         grad=grad,
         batch=SHIFT,
-        samples=lambda make: [call(make(2, 3)), call(make())],
+        samples=lambda make: [call(make(2, 3, **limits)), call(make(**limits))],
         doc=doc,
     )
 
 
-def _over(x: Any, y: Any, at_zero: float) -> Any:
+def over(x: Any, y: Any, at_zero: float) -> Any:
     """x / y, and its limit where y is 0."""
     zero = E.eq(y, 0)
     return E.where(zero, at_zero, x / E.where(zero, 1, y))
 
 
-_i0 = _special("i0", series.i0, lambda g, x: g * _i1(x),
+_i0 = real_function("i0", series.i0, lambda g, x: g * _i1(x),
                "The modified Bessel function of the first kind of order 0.")  # fmt: skip
-_i1 = _special("i1", series.i1, lambda g, x, out: g * (_i0(x) - _over(out, x, 0.5)),
+_i1 = real_function("i1", series.i1, lambda g, x, out: g * (_i0(x) - over(out, x, 0.5)),
                "The modified Bessel function of the first kind of order 1.")  # fmt: skip
-_i0e = _special("i0e", series.i0e, lambda g, x, out: g * (_i1e(x) - E.sgn(x) * out),
+_i0e = real_function("i0e", series.i0e, lambda g, x, out: g * (_i1e(x) - E.sgn(x) * out),
                 "exp(-|x|) times the modified Bessel function of order 0.")  # fmt: skip
-_i1e = _special("i1e", series.i1e,
-                lambda g, x, out: g * (_i0e(x) - _over(out, x, 0.5) - E.sgn(x) * out),
+_i1e = real_function("i1e", series.i1e,
+                lambda g, x, out: g * (_i0e(x) - over(out, x, 0.5) - E.sgn(x) * out),
                 "exp(-|x|) times the modified Bessel function of order 1.")  # fmt: skip
-_erfcx = _special("erfcx", series.erfcx,
+_erfcx = real_function("erfcx", series.erfcx,
                   lambda g, x, out: g * (2 * x * out - 2 / math.sqrt(math.pi)),
                   "exp(x^2) erfc(x).")  # fmt: skip
 
 
-_ndtri = primitive(
-    "ndtri",
-    lambda x: np.asarray(series.ndtri(x.astype(np.float64, copy=False)), np.float64).astype(
-        x.dtype
-    ),
-    lambda x: (tuple(x.shape), x.dtype),
-    kinds="f",
-    grad=lambda g, out: g * E.exp(E.square(out) * 0.5) * math.sqrt(2 * math.pi),
-    batch=SHIFT,
-    samples=lambda make: [call(make(2, 3, low=0.1, high=0.9)), call(make(low=0.1, high=0.9))],
-    doc="The inverse of the cumulative distribution function of the standard normal.",
-)
+_ndtri = real_function(
+    "ndtri", series.ndtri,
+    lambda g, out: g * E.exp(E.square(out) * 0.5) * math.sqrt(2 * math.pi),
+    "The inverse of the cumulative distribution function of the standard normal.",
+    domain=(0.1, 0.9),
+)  # fmt: skip
 
 
 @public("i0", namespace="special", out=True)

@@ -154,6 +154,14 @@ GAPS = (
         Gap(name, "pixels are rounded once, from float32", when=lambda d, s: d is torch.uint8)
         for name in ("nn.functional.interpolate", "nn.functional.upsample_bilinear")
     ),
+    *(
+        Gap(
+            f"special.bessel_{name}",
+            "PyTorch's is off by 2e-7 beyond 5",
+            when=lambda d, s: d is torch.float64,
+        )
+        for name in ("j0", "j1", "y0", "y1")
+    ),
     # Not there yet.
     Gap("logaddexp", "complex: another branch of the logarithm", when=lambda d, s: d.is_complex),
 )
