@@ -5,7 +5,18 @@ from importlib import import_module as _import_module
 from importlib.util import find_spec as _find_spec
 from typing import Any
 
-from . import autograd, conversion, creation, inplace, inspection, printing, random, sampling, typed
+from . import (
+    autograd,
+    conversion,
+    creation,
+    inplace,
+    inspection,
+    lowrank,
+    printing,
+    random,
+    sampling,
+    typed,
+)
 from .devices import device, get_default_device, set_default_device
 from .dtypes import (
     bool,

@@ -22,6 +22,8 @@ max, min, sort, topk, kthvalue, median, nanmedian, mode, cummax, cummin = (
 )  # fmt: skip
 aminmax = _named("aminmax", "min max")
 histogram = _named("histogram", "hist bin_edges")
+histogramdd = _named("histogramdd", "hist bin_edges")
+geqrf = _named("geqrf", "a tau")
 frexp = _named("frexp", "mantissa exponent")
 slogdet = _named("slogdet", "sign logabsdet")
 linalg_slogdet = _named("linalg_slogdet", "sign logabsdet")

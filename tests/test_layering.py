@@ -43,6 +43,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "printing",
         "random",
         "sampling",
+        "lowrank",
         "special",
         "linalg",
         "fft",

@@ -147,3 +147,54 @@ def test_old_names_of_norms():
     assert ng.frobenius_norm(x, dim=1).tolist() == [3.0, 4.0]
     with pytest.raises(RuntimeError, match="at most 2"):
         ng.frobenius_norm(ng.ones(1, 1, 1), dim=(0, 1, 2))
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (3, 4), (2, 3, 3)])
+@pytest.mark.parametrize("dtype", [ng.float64, ng.complex128])
+def test_reflectors_are_the_factors_of_qr(shape, dtype):
+    ng.manual_seed(0)
+    x = ng.randn(*shape, dtype=dtype)
+    packed, tau = ng.geqrf(x)
+    m = shape[-2]
+    r = packed.triu()
+    square = packed[..., :, :m]
+    q = ng.ormqr(square, tau, ng.eye(m, dtype=dtype).expand(*shape[:-2], m, m))
+    assert ng.allclose(q.mH @ q, ng.eye(m, dtype=dtype).expand(*shape[:-2], m, m))
+    assert ng.allclose(q @ r, x)
+    assert ng.allclose(ng.ormqr(square, tau, x, transpose=True), r)
+    assert ng.allclose(ng.ormqr(square, tau, x.mT, left=False), x.mT @ q)
+    assert ng.allclose(ng.ormqr(square, tau, x.mT, left=False, transpose=True), x.mT @ q.mH)
+    if shape[-2] >= shape[-1]:
+        assert ng.allclose(linalg.householder_product(packed, tau), q[..., : shape[-1]])
+
+
+def test_derivatives_of_reflectors():
+    ng.manual_seed(0)
+    x, c = (ng.randn(*s, dtype=ng.float64, requires_grad=True) for s in ((3, 2), (3, 2)))
+    assert gradcheck(lambda x: tuple(ng.geqrf(x)), (x,))
+    assert gradcheck(lambda x, c: ng.ormqr(*ng.geqrf(x), c), (x, c), check_batched_grad=True)
+    rows = ng.randn(4, 3, 2, dtype=ng.float64)
+    assert ng.allclose(ng.vmap(lambda x: ng.geqrf(x).a)(rows), ng.geqrf(rows).a)
+
+
+def test_a_column_that_needs_no_reflection():
+    packed, tau = ng.geqrf(ng.eye(2))
+    assert packed.tolist() == [[1.0, 0.0], [0.0, 1.0]] and tau.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("shape", [(12, 7), (7, 12), (2, 9, 9)])
+def test_low_rank(shape):
+    ng.manual_seed(0)
+    left, right = ng.randn(*shape[:-1], 2), ng.randn(*shape[:-2], 2, shape[-1])
+    x = left @ right
+    u, s, v = ng.svd_lowrank(x, q=3)
+    assert ng.allclose(u * s.unsqueeze(-2) @ v.mT, x, atol=1e-4)
+    assert u.shape[-1] == s.shape[-1] == v.shape[-1] == 3
+    assert ng.allclose(s[..., :2], linalg.svdvals(x)[..., :2], rtol=1e-4)
+    shifted = x + 5
+    _, centered, directions = ng.pca_lowrank(shifted, q=2)
+    exact = linalg.svd(shifted - shifted.mean(-2, keepdim=True))
+    assert ng.allclose(centered, exact.S[..., :2], rtol=1e-3, atol=1e-3)
+    assert directions.shape == (*shape[:-2], shape[-1], 2)
+    with pytest.raises(ValueError, match="q"):
+        ng.pca_lowrank(x, q=99)

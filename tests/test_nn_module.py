@@ -444,3 +444,48 @@ def test_clip_grad():
     p.grad = ng.tensor([float("nan"), 1.0])
     with pytest.raises(RuntimeError, match="non-finite"):
         nn.utils.clip_grad_norm_(p, 1.0, error_if_nonfinite=True)
+
+
+# -- softmax in two steps -------------------------------------------------------------------------
+
+
+def adaptive_softmax() -> tuple[nn.AdaptiveLogSoftmaxWithLoss, ng.Tensor, ng.Tensor]:
+    ng.manual_seed(0)
+    module = nn.AdaptiveLogSoftmaxWithLoss(8, 20, [5, 10, 15], div_value=2.0, head_bias=True)
+    return module, ng.randn(6, 8), ng.tensor([0, 4, 7, 19, 12, 11])
+
+
+def test_adaptive_softmax_is_a_distribution():
+    module, x, target = adaptive_softmax()
+    logs = module.log_prob(x)
+    assert ng.allclose(logs.exp().sum(1), ng.ones(6))
+    output, loss = module(x, target)
+    assert ng.allclose(output, logs.gather(1, target.unsqueeze(1)).squeeze(1), atol=1e-6)
+    assert ng.allclose(loss, -output.mean())
+    assert module.predict(x).tolist() == logs.argmax(1).tolist()
+    assert ng.allclose(module(x[3], target[3]).output, output[3])
+
+
+def test_adaptive_softmax_compiled_and_differentiated():
+    module, x, target = adaptive_softmax()
+    loss = module(x, target).loss
+    grads = ng.autograd.grad(loss, list(module.parameters()))
+    direct = -module.log_prob(x).gather(1, target.unsqueeze(1)).mean()
+    for a, b in zip(grads, ng.autograd.grad(direct, list(module.parameters())), strict=True):
+        assert ng.allclose(a, b, atol=1e-6)
+    compiled = ng.compile(lambda x, t: module(x, t).loss)
+    assert ng.allclose(compiled(x, target), loss)
+    assert ng.allclose(compiled(x, target.flip(0)), module(x, target.flip(0)).loss)
+
+
+def test_adaptive_softmax_errors():
+    module, x, target = adaptive_softmax()
+    for cutoffs in ([], [5, 5], [0, 3], [3, 20], [7, 3]):
+        with pytest.raises(ValueError, match="cutoffs"):
+            nn.AdaptiveLogSoftmaxWithLoss(8, 20, cutoffs)
+    with pytest.raises(RuntimeError, match=r"\[0, 19\]"):
+        module(x, target + 1)
+    with pytest.raises(RuntimeError, match="batch dimension"):
+        module(x, target[:2])
+    with pytest.raises(RuntimeError, match="multi-target"):
+        module(x, target[None])

@@ -216,3 +216,19 @@ def test_out_of_functions_with_several_results():
     lu, pivots = ng.empty(0), ng.empty(0, dtype=ng.int32)
     ng.lu(a, out=(lu, pivots))
     assert lu.tolist() == ng.lu(a)[0].tolist() and pivots.tolist() == [1, 2]
+
+
+def test_histogram_of_points():
+    points = ng.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, 0.0], [2.0, 2.0]])
+    weight = ng.tensor([1.0, 2.0, 4.0, 8.0])
+    found = ng.histogramdd(points, bins=[2, 2], range=[0.0, 1.0, 0.0, 1.0], weight=weight)
+    assert found.hist.tolist() == [[0.0, 1.0], [2.0, 0.0]]
+    assert [e.tolist() for e in found.bin_edges] == [[0.0, 0.5, 1.0], [0.0, 0.5, 1.0]]
+    edges = [ng.tensor([0.0, 1.5, 3.0]), ng.tensor([0.0, 3.0])]
+    assert ng.histogramdd(points, edges).hist.tolist() == [[2.0], [2.0]]
+    density = ng.histogramdd(points, bins=2, density=True).hist
+    assert density.sum().item() == 1.0
+    with pytest.raises(RuntimeError, match="size of bins"):
+        ng.histogramdd(points, bins=[2])
+    with pytest.raises(RuntimeError, match="at least 2 dimensions"):
+        ng.histogramdd(points[0], bins=2)

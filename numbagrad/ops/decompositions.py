@@ -242,42 +242,6 @@ def _svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> Any:
     return return_types.svd(u, s, P.adjoint(vh))
 
 
-@public(namespace="linalg", out=True)
-def householder_product(A: Tensor, tau: Tensor) -> Tensor:
-    """The first n columns of the product of Householder reflectors, shape (..., m, n)."""
-    name = "linalg.householder_product"
-    check_matrix(name, A, "input", refusal=NotImplementedError)
-    check_tensor(name, tau, "tau", 2)
-    m, n = A._data.shape[-2:]
-    if m < n:
-        raise RuntimeError(
-            f"{name}: input.shape[-2] must be greater than or equal to input.shape[-1]"
-        )
-    k = tau._data.shape[-1] if tau.ndim else 0
-    if n < k:
-        raise RuntimeError(
-            f"{name}: input.shape[-1] must be greater than or equal to tau.shape[-1]"
-        )
-    if A.ndim - tau.ndim != 1 or tuple(tau._data.shape[:-1]) != tuple(A._data.shape[:-2]):
-        raise RuntimeError(
-            f"{name}: Expected tau to have one dimension less than input and its batch, but got "
-            f"shapes {tuple(A.shape)} and {tuple(tau.shape)}"
-        )
-    if tau._data.dtype is not A._data.dtype:
-        raise RuntimeError(f"{name}: tau dtype {tau.dtype} does not match input dtype {A.dtype}")
-    reflectors = P.lower(A, -1)
-    reflectors = E.where(wrap(np.eye(m, n, dtype=bool)), 1, reflectors)
-    lead = (slice(None),) * (A.ndim - 2)
-    q = E.where(wrap(np.eye(m, n, dtype=bool)), E.fill(A, 1), E.fill(A, 0))
-    for i in range(k - 1, -1, -1):
-        v = V.slice_(reflectors, index=(*lead, slice(None), slice(i, i + 1)))
-        t = P.rows(V.slice_(tau, index=(*lead, slice(i, i + 1))))
-        q = q - t * matmul(v, matmul(P.adjoint(v), q))
-    return q
-
-
-public("orgqr", out=True)(householder_product)
-
 # -- functions of matrices ------------------------------------------------------------------------
 
 

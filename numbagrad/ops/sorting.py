@@ -287,14 +287,78 @@ def histogram(
             raise RuntimeError("histogramdd(): input tensor and bins tensors should have one dtype")
         edges: Any = bins._data
     else:
-        if bins <= 0:
-            raise RuntimeError(f"histogramdd(): bins must be > 0, but got {bins}")
-        low, high = range or (0, 1)
-        if range is None and x.numel():
-            low, high = x._data.min(), x._data.max()
-        if low == high:
-            low, high = low - 0.5, high + 0.5
-        edges = np.linspace(low, high, bins + 1).astype(x._data.dtype)
+        edges = _bin_edges(x._data, bins, range)
     weights = None if weight is None else weight._data.reshape(-1)
     counts, _ = np.histogram(x._data.reshape(-1), edges, weights=weights, density=density)
     return return_types.histogram(wrap(counts.astype(x._data.dtype)), wrap(np.array(edges)))
+
+
+@public(method=False)
+def histogramdd(
+    input: Tensor, bins: Any, *, range: Any = None, weight: Tensor | None = None,
+    density: bool = False,
+) -> Any:  # fmt: skip
+    """Counts (or sums of weights, or a density) of points in the cells of a grid, and its edges.
+
+    Args:
+        input: points, (..., dimensions).
+        bins: the number of equal bins of each dimension, one for all of them, or their edges.
+        range: the lowest and highest value of each dimension in turn; those of the points by
+            default.
+        weight: (...), how much each point counts.
+        density: divide by the sum and by the volumes of the cells.
+
+    Raises:
+        NotImplementedError: no floating-point numbers.
+        RuntimeError: bins, ranges or weights that do not fit.
+
+    >>> import numbagrad as ng
+    >>> ng.histogramdd(ng.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, 2.0]]), bins=2).hist.tolist()
+    [[0.0, 1.0], [1.0, 1.0]]
+    """
+    x = check_tensor("histogramdd", input, kinds="f")
+    if x.ndim < 2:
+        raise RuntimeError("torch.histogramdd: input tensor should have at least 2 dimensions")
+    points = x._data.reshape(-1, x.shape[-1])
+    d = points.shape[1]
+    if isinstance(bins, int):
+        bins = [bins] * d
+    if len(bins) != d:
+        raise RuntimeError(
+            f"histogramdd(): The size of bins must be equal to the innermost dimension of the "
+            f"input, {d}, but it is {len(bins)}"
+        )
+    if weight is not None and tuple(weight.shape) != tuple(x.shape[:-1]):
+        raise RuntimeError(
+            "histogramdd(): if weight tensor is provided it should have the same shape as the "
+            "input tensor excluding its innermost dimension"
+        )
+    if range is not None and len(range) != 2 * d:
+        raise RuntimeError(
+            f"histogramdd(): for a {d}-dimensional histogram range should have {2 * d} elements, "
+            f"but got {len(range)}"
+        )
+    edges = []
+    for i, b in enumerate(bins):
+        if isinstance(b, Tensor):
+            edges.append(b._data)
+        else:
+            limits = None if range is None else range[2 * i : 2 * i + 2]
+            edges.append(_bin_edges(points[:, i], b, limits))
+    weights = None if weight is None else weight._data.reshape(-1)
+    counts, _ = np.histogramdd(points, edges, weights=weights, density=density)
+    return return_types.histogramdd(
+        wrap(counts.astype(points.dtype)), tuple(wrap(np.array(e)) for e in edges)
+    )
+
+
+def _bin_edges(x: Any, bins: int, limits: Any) -> Any:
+    """The edges of equal bins between two limits, those of the values by default."""
+    if bins <= 0:
+        raise RuntimeError(f"histogramdd(): bins must be > 0, but got {bins}")
+    low, high = limits or (0, 1)
+    if limits is None and x.size:
+        low, high = x.min(), x.max()
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    return np.linspace(low, high, bins + 1).astype(x.dtype)
