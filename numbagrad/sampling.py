@@ -432,6 +432,55 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
     return total.to(x.dtype)
 
 
+def binomial(count: Tensor, prob: Tensor, generator: Generator | None = None) -> Tensor:
+    """Numbers of successes in `count` trials of probability `prob`; the shapes broadcast.
+
+    Raises:
+        NotImplementedError: tensors that are not floating-point.
+        RuntimeError: two dtypes.
+        ValueError: a negative count, or a probability outside of [0, 1].
+
+    >>> import numbagrad as ng
+    >>> ng.binomial(ng.tensor([4.0, 4.0]), ng.tensor([0.0, 1.0]))
+    tensor([0., 4.])
+    """
+    n = check_tensor("binomial", count, "count", kinds="f").detach()
+    p = check_tensor("binomial", prob, "prob", 2, kinds="f").detach()
+    if n.dtype is not p.dtype:
+        raise RuntimeError(
+            f"binomial(): count and prob must have one dtype, but they are {n.dtype} and "
+            f"{p.dtype}; convert one with .to(dtype)"
+        )
+    if (n < 0).any() or not ((p >= 0) & (p <= 1)).all():
+        raise ValueError("binomial(): needs count >= 0 and 0 <= prob <= 1")
+    shape = broadcast_shapes(tuple(n.shape), tuple(p.shape))
+    trials = E.trunc(n.double().expand(shape))
+    prob = p.double().expand(shape)
+    # By inversion, of the rarer outcome: p(k + 1) / p(k) = (n - k) / (k + 1) * p / (1 - p).
+    rare = E.where(prob > 0.5, 1 - prob, prob)
+    parts = max(1, math.ceil((trials * rare).max().item() / _LARGEST_RATE)) if trials.numel() else 0
+    found = trials * 0
+    for i in range(parts):  # (1 - p)^n must not underflow: sums of parts of the trials
+        share = E.floor((trials + i) / parts)
+        found = found + _rare_successes(share, rare, generator)
+    return E.where(prob > 0.5, trials - found, found).to(n.dtype)
+
+
+def _rare_successes(n: Tensor, p: Tensor, generator: Generator | None) -> Tensor:
+    u = rand(tuple(n.shape), dtype=n.dtype, generator=generator)
+    odds = p / (1 - p)
+    term = E.exp(n * E.log1p(-p))
+    below, count = term, n * 0
+    k = 0
+    # The terms end below 1 by rounding; those that are 0 at the end add nothing.
+    while (open_ := (u > below) & (count < n) & (term > 0)).any():
+        count = count + open_.to(n.dtype)
+        term = term * odds * (n - k) / (k + 1)
+        below = below + term
+        k += 1
+    return count
+
+
 def _poisson(rate: Tensor, generator: Generator | None) -> Tensor:
     """By inversion: how many partial sums of the distribution stay below a uniform number."""
     u = rand(tuple(rate.shape), dtype=rate.dtype, generator=generator)
@@ -470,7 +519,7 @@ def _random_(self: Tensor, *bounds: int, generator: Generator | None = None) -> 
 
 for _f in (
     rand, randn, randint, randperm, normal, bernoulli, multinomial, rand_like, randn_like,
-    randint_like, poisson,
+    randint_like, binomial, poisson,
 ):  # fmt: skip
     EXPORTS[_f.__name__] = _f
 publish("bernoulli", bernoulli, methods=("bernoulli",))

@@ -232,3 +232,7 @@ def test_histogram_of_points():
         ng.histogramdd(points, bins=[2])
     with pytest.raises(RuntimeError, match="at least 2 dimensions"):
         ng.histogramdd(points[0], bins=2)
+    with pytest.raises(RuntimeError, match="decrease"):
+        ng.histogramdd(points, [ng.tensor([1.0, 0.0])] * 2)
+    with pytest.raises(RuntimeError, match="decrease"):
+        ng.histogram(points, ng.tensor([1.0, 0.0]))

@@ -427,3 +427,24 @@ def test_small_calls_are_cheap():
         best = min(best, (time.perf_counter() - start) / 200)
     # 10 µs on the machine of the benchmarks; the bound leaves room for slow and busy ones.
     assert best < 60e-6
+
+
+@pytest.mark.parametrize(("n", "p"), [(10, 0.3), (10, 0.9), (1000, 0.4), (1e5, 1e-4), (3, 0.5)])
+def test_binomial_numbers(n, p):
+    ng.manual_seed(0)
+    x = ng.binomial(ng.full((20_000,), float(n)), ng.tensor([p]))
+    assert x.shape == (20_000,) and x.min() >= 0 and x.max() <= n
+    spread = (n * p * (1 - p)) ** 0.5
+    assert abs(x.mean().item() - n * p) < 5 * spread / 20_000**0.5
+    assert abs(x.std().item() / spread - 1) < 0.03
+
+
+def test_binomial_at_the_ends_and_errors():
+    count = ng.tensor([4.0, 4.0, 0.0])
+    assert ng.binomial(count, ng.tensor([0.0, 1.0, 0.5])).tolist() == [0.0, 4.0, 0.0]
+    with pytest.raises(NotImplementedError):
+        ng.binomial(count.long(), count * 0)
+    with pytest.raises(RuntimeError, match="dtype"):
+        ng.binomial(count, count.double() * 0)
+    with pytest.raises(ValueError, match="prob"):
+        ng.binomial(count, count)

@@ -125,6 +125,8 @@ def _vectors(A: Tensor) -> Tensor:
 
 def _multiplied(A: Tensor, tau: Tensor, k: int, x: Tensor, *, adjoint: bool) -> Tensor:
     """Q x, or Q^H x."""
+    if not k:
+        return V.clone(x)
     vectors = _vectors(A)
     for i in range(k) if adjoint else range(k - 1, -1, -1):
         v = _part(vectors, slice(None), slice(i, i + 1))

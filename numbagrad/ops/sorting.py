@@ -270,7 +270,7 @@ def histogram(
 
     Raises:
         NotImplementedError: no floating-point numbers.
-        RuntimeError: weights and edges that do not fit.
+        RuntimeError: weights and edges that do not fit, or edges that decrease.
 
     >>> import numbagrad as ng
     >>> ng.histogram(ng.tensor([0.0, 1.0, 1.0, 2.0]), 2).hist
@@ -285,7 +285,7 @@ def histogram(
     if isinstance(bins, Tensor):
         if bins._data.dtype is not x._data.dtype:
             raise RuntimeError("histogramdd(): input tensor and bins tensors should have one dtype")
-        edges: Any = bins._data
+        edges: Any = _increasing("histogram", bins._data)
     else:
         edges = _bin_edges(x._data, bins, range)
     weights = None if weight is None else weight._data.reshape(-1)
@@ -341,7 +341,7 @@ def histogramdd(
     edges = []
     for i, b in enumerate(bins):
         if isinstance(b, Tensor):
-            edges.append(b._data)
+            edges.append(_increasing("histogramdd", b._data))
         else:
             limits = None if range is None else range[2 * i : 2 * i + 2]
             edges.append(_bin_edges(points[:, i], b, limits))
@@ -350,6 +350,12 @@ def histogramdd(
     return return_types.histogramdd(
         wrap(counts.astype(points.dtype)), tuple(wrap(np.array(e)) for e in edges)
     )
+
+
+def _increasing(name: str, edges: Any) -> Any:
+    if (edges[1:] < edges[:-1]).any():
+        raise RuntimeError(f"{name}(): the edges of bins must not decrease; sort them first")
+    return edges
 
 
 def _bin_edges(x: Any, bins: int, limits: Any) -> Any:
