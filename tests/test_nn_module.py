@@ -489,3 +489,36 @@ def test_adaptive_softmax_errors():
         module(x, target[:2])
     with pytest.raises(RuntimeError, match="multi-target"):
         module(x, target[None])
+
+
+# -- fusion ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize(
+    ("layer", "norm", "shape", "transpose"),
+    [
+        (lambda: nn.Conv2d(2, 3, 2), nn.BatchNorm2d, (4, 2, 5, 5), (False,)),
+        (lambda: nn.Conv1d(2, 3, 2, bias=False), nn.BatchNorm1d, (4, 2, 5), ()),
+        (lambda: nn.ConvTranspose2d(2, 3, 2), nn.BatchNorm2d, (4, 2, 5, 5), (True,)),
+        (lambda: nn.Linear(2, 3), nn.BatchNorm1d, (4, 2), ()),
+        (lambda: nn.Linear(2, 3, bias=False), nn.BatchNorm1d, (4, 2), ()),
+    ],
+)
+def test_fused_normalisation(layer, norm, shape, transpose, affine):
+    ng.manual_seed(0)
+    first, second = layer(), norm(3, affine=affine)
+    for _ in range(3):  # statistics that are not 0 and 1
+        second(first(ng.randn(*shape) + 1))
+    if affine:
+        nn.init.uniform_(second.weight, 0.5, 2.0)
+        nn.init.uniform_(second.bias)
+    first.eval()
+    second.eval()
+    fuse = nn.utils.fuse_linear_bn_eval if len(shape) == 2 else nn.utils.fuse_conv_bn_eval
+    fused = fuse(first, second, *transpose)
+    x = ng.randn(*shape)
+    assert ng.allclose(fused(x), second(first(x)), atol=1e-5)
+    assert isinstance(fused.bias, nn.Parameter) and fused.weight is not first.weight
+    with pytest.raises(AssertionError, match="eval"):
+        fuse(first.train(), second)

@@ -236,3 +236,13 @@ def test_histogram_of_points():
         ng.histogramdd(points, [ng.tensor([1.0, 0.0])] * 2)
     with pytest.raises(RuntimeError, match="decrease"):
         ng.histogram(points, ng.tensor([1.0, 0.0]))
+
+
+def test_logaddexp_keeps_the_branch_of_the_larger_number():
+    a, b = (ng.tensor(v, dtype=ng.complex128, requires_grad=True) for v in (-2 + 9j, -3 - 7j))
+    y = ng.logaddexp(a, b)
+    assert abs(y.item().imag - 9) < math.pi
+    assert ng.allclose(y.exp(), a.exp() + b.exp())
+    lowest = ng.tensor(complex(-math.inf, 0.0))
+    assert ng.logaddexp(lowest, lowest).real.item() == -math.inf
+    assert ng.autograd.gradcheck(ng.logaddexp, (a, b))

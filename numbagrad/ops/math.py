@@ -288,6 +288,12 @@ def logaddexp(input: Tensor, other: Tensor) -> Tensor:
     check_tensor("logaddexp", input)
     check_tensor("logaddexp", other, "other", 2)
     check_promoted("logaddexp", "fc", input, other)
+    if input.is_complex() or other.is_complex():
+        # log(1 + exp(b - a)) + a for the larger a, whose imaginary part is kept as it is.
+        first = E.ge(E.real(input), E.real(other))
+        high, low = E.where(first, input, other), E.where(first, other, input)
+        empty = E.eq(E.real(high), -math.inf)  # -inf - -inf is NaN
+        return E.where(empty, high, E.log1p(E.exp(E.where(empty, low, low - high))) + high)
     top = E.maximum(E.real(input), E.real(other)).detach()
     top = E.where(E.isfinite(top), top, E.fill(top, 0))
     return E.log(E.exp(input - top) + E.exp(other - top)) + top

@@ -170,8 +170,6 @@ GAPS = (
             isinstance(b, torch.Tensor) and b.diff().lt(0).any() for b in s.args[0]
         ),
     ),
-    # Not there yet.
-    Gap("logaddexp", "complex: another branch of the logarithm", when=lambda d, s: d.is_complex),
 )
 
 
