@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..ir.graph import FUSED, Eqn, Var, names_of
+from . import side_by_side
 from .places import Call
 from .pointwise import EQUATIONS, OPERANDS
 
@@ -26,8 +27,11 @@ def describe(plan: Plan) -> list[str]:
             lines.append(f"step {number}: NumPy: {group.eqn.op.name} (no kernel for it){time}")
             continue
         lines.append(f"step {number}: one native call of {len(group)} kernels")
+        together = {id(k): len(ks) for ks in side_by_side.steps(group, plan.buffers) for k in ks}
         for i, k in enumerate(group):
             split = "in chunks" if k.extent > k.grain else "on one thread"
+            if together[id(k)] > 1:
+                split = f"one of {together[id(k)]} side by side"
             work = f"{k.moved} bytes, {k.flops} flops, {split}{plan.time(number, i)}"
             lines.append(f"    {k.label}: {work}")
             moved, flops = moved + k.moved, flops + k.flops

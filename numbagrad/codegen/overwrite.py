@@ -19,19 +19,24 @@ from .rows import has_reductions
 
 
 def overwritten(
-    graph: Graph, wanted: Mapping[int, int], places: Mapping[Var, Place], roots: Mapping[Var, Var]
+    graph: Graph,
+    order: Sequence[Eqn],
+    wanted: Mapping[int, int],
+    places: Mapping[Var, Place],
+    roots: Mapping[Var, Var],
 ) -> dict[Var, Var]:
     """For each result that may be written over an input: that input.
 
     Args:
+        order: the graph's equations as they will run.
         wanted: the number of the input that an output is to replace in the end, by its own number.
         places: where the inputs lie.
         roots: for each variable the one whose memory it shares.
     """
     returned = Counter(roots[a] for a in graph.outputs if isinstance(a, Var))
-    made_by = {v: i for i, e in enumerate(graph.eqns) for v in e.outputs}
+    made_by = {v: i for i, e in enumerate(order) for v in e.outputs}
     last_read: dict[Var, int] = {}
-    for i, e in enumerate(graph.eqns):
+    for i, e in enumerate(order):
         for a in e.inputs:
             if isinstance(a, Var):
                 last_read[roots[a]] = i
@@ -48,7 +53,7 @@ def overwritten(
             and last_read.get(old, -1) <= i
             and (new.shape, new.dtype, new.strides) == (old.shape, old.dtype, None)
             and place.strides == dense(old.shape, old.dtype.itemsize)
-            and _same_index(graph.eqns[i], old, roots)
+            and _same_index(order[i], old, roots)
         ):
             found[new] = old
     return found

@@ -49,6 +49,7 @@ class Kernel(NamedTuple):
     extent: int
     grain: int
     what: Eqn | str  # what it computes; a word for what no equation asks for
+    written: int = 0  # how many of the last places it writes, if that is all it writes and reads
 
     @property
     def label(self) -> str:

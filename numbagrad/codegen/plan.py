@@ -15,7 +15,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from ..ir.graph import FUSED, Eqn, Graph, Var, dense
 from ..runtime import compiler
-from . import kernels, loops, parts, rows, scalar
+from . import kernels, loops, parts, rows, scalar, side_by_side
 from .overwrite import overwritten
 from .places import Array, Buffer, Call, Kernel, Place
 from .pointwise import GRAIN, POINTWISE
@@ -49,6 +49,7 @@ class Plan:
             self.places[v] = Place(self.new(Buffer("in", i)), 0, a.shape, a.strides)
         for v, a in graph.consts.items():
             self.places[v] = Place(self.new(Buffer("const", array=a)), 0, a.shape, a.strides)
+        self._eqns = side_by_side.updates_last(graph)
         self._roots = self._find_roots()
         self._escaping = {self._roots[a] for a in graph.outputs if isinstance(a, Var)}
         #: Variables that are written into the result that they are a part of.
@@ -58,9 +59,9 @@ class Plan:
                 root = self._roots[self.inlaid[root][0].outputs[0]]
             self._roots[v] = root
         #: The input in whose memory a result lies, for those that replace one.
-        self.overwritten = overwritten(graph, replaces or {}, self.places, self._roots)
+        self.overwritten = overwritten(graph, self._eqns, replaces or {}, self.places, self._roots)
         last = self._last_uses()
-        for i, e in enumerate(graph.eqns):
+        for i, e in enumerate(self._eqns):
             self._emit(e)
             for v in last.get(i, ()):
                 self.release(v)
@@ -107,7 +108,7 @@ class Plan:
 
     def _last_uses(self) -> dict[int, list[Var]]:
         last: dict[Var, int] = {}
-        for i, e in enumerate(self.graph.eqns):
+        for i, e in enumerate(self._eqns):
             for a in (*e.inputs, *e.outputs):
                 if isinstance(a, Var):
                     last[self._roots[a]] = i
@@ -233,6 +234,7 @@ class Plan:
                 walk.extent,
                 max(1, GRAIN // walk.inner // max(1, len(graph.eqns) // 4)),
                 what,
+                len(targets),
             )
         )
 

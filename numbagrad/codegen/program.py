@@ -13,6 +13,7 @@ from ..ir.graph import Graph, Var, dense
 from ..modes import thread
 from ..runtime import memory
 from ..runtime.executor import Binding, Guard, Program, Step
+from . import side_by_side
 from .explain import describe
 from .overwrite import apart
 from .places import Array, Call, Kernel
@@ -83,18 +84,27 @@ class Executable:
     def _program(
         self, group: list[Kernel], count: int, guards: list[Guard | None] | None
     ) -> Program:
+        buffers = self.plan.buffers
         steps: list[Step] = []
         words: list[int] = []
         bindings: list[Binding] = []
-        for kernel in group:
-            steps.append(Step(kernel.address, len(words), kernel.extent, kernel.grain))
-            for word, place in kernel.places:
-                buffer = self.plan.buffers[place.buffer]
-                arena = buffer.kind == "arena"
-                slot = self._arena_slot if arena else self._slot[place.buffer]
-                offset = place.offset + (buffer.at if arena else 0)
-                bindings.append(Binding(len(words) + word, slot, offset))
-            words += kernel.words
+        for kernels in side_by_side.steps(group, buffers):
+            start = len(words)
+            if len(kernels) == 1:
+                (kernel,) = kernels
+                steps.append(Step(kernel.address, start, kernel.extent, kernel.grain))
+            else:
+                address, extent, grain = side_by_side.step(kernels)
+                steps.append(Step(address, start, extent, grain))
+                words += side_by_side.words(kernels)
+            for kernel in kernels:
+                for word, place in kernel.places:
+                    buffer = buffers[place.buffer]
+                    arena = buffer.kind == "arena"
+                    slot = self._arena_slot if arena else self._slot[place.buffer]
+                    offset = place.offset + (buffer.at if arena else 0)
+                    bindings.append(Binding(len(words) + word, slot, offset))
+                words += kernel.words
         return Program(steps, words, bindings, count, guards=guards)
 
     def _place_of(self, a: Any) -> tuple[int, Any]:

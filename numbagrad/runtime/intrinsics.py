@@ -8,7 +8,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from numbagrad.kernels.language import WORD, intrinsic
+from numbagrad.kernels.language import WORD, intrinsic, pointer
 from numbagrad.runtime import loader
 
 _I64 = ir.IntType(64)
@@ -87,6 +87,14 @@ def call_kernel(builder, function, table, lo, hi):
     """Call the kernel at the address `function`."""
     kind = ir.FunctionType(ir.VoidType(), (_I64, _I64, _I64))
     builder.call(_function(builder, function, kind), (table, lo, hi))
+
+
+@intrinsic(WORD, pointer(WORD), WORD, WORD)
+def call_part(builder, function, table, word, extent):
+    """Call the kernel at the address `function` on [0, extent), with the table from `word` on."""
+    start = builder.ptrtoint(builder.gep(table, [word]), _I64)
+    kind = ir.FunctionType(ir.VoidType(), (_I64, _I64, _I64))
+    builder.call(_function(builder, function, kind), (start, _I64(0), extent))
 
 
 @intrinsic(WORD, WORD, returns=WORD)
