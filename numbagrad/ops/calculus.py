@@ -1,4 +1,4 @@
-"""Numerical derivatives of sampled functions, and numbers taken apart."""
+"""Numerical derivatives and integrals of sampled functions, and numbers taken apart."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from .. import return_types
 from ..tensor import Tensor, wrap
 from . import elementwise as E
+from . import reduce as D
 from . import view as V
 from .export import check_tensor, public
 from .view import wrap_dim
@@ -109,3 +110,37 @@ def frexp(input: Tensor) -> Any:
     half = -exponent // 2
     one, two = (wrap(np.asarray(np.exp2(e), x._data.dtype)) for e in (half, -exponent - half))
     return return_types.frexp(x * one * two, wrap(exponent))
+
+
+# -- integrals ------------------------------------------------------------------------------------
+
+
+def _spacings(name: str, y: Tensor, x: Any, dx: Any, dim: int) -> tuple[Tensor, Any, int]:
+    d = wrap_dim(dim, check_tensor(name, y, "y", kinds="iufc", refusal=RuntimeError).ndim)
+    index = (slice(None),) * d
+    n = y._data.shape[d]
+    sums = V.slice_(y, index=(*index, slice(1, max(n, 1)))) + V.slice_(
+        y, index=(*index, slice(0, max(n - 1, 0))))  # fmt: skip
+    if x is None:
+        return sums, dx if dx is not None else 1, d
+    check_tensor(name, x, "x", 2, kinds="iufc", refusal=RuntimeError)
+    steps = D.diff(x, dim=-1 if x.ndim == 1 else dim)
+    if x.ndim == 1:
+        steps = V.reshape(steps, (steps.numel(), *(1,) * (y.ndim - d - 1)))
+    return sums, steps, d
+
+
+@public(method=False, aliases=("trapz",))
+def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Any = None, dim: int = -1) -> Tensor:
+    """The integral along a dimension by the trapezoidal rule."""
+    sums, steps, d = _spacings("trapezoid", y, x, dx, dim)
+    return D.sum(sums * steps, d) / 2
+
+
+@public(method=False)
+def cumulative_trapezoid(
+    y: Tensor, x: Tensor | None = None, *, dx: Any = None, dim: int = -1
+) -> Tensor:
+    """Running integrals along a dimension by the trapezoidal rule."""
+    sums, steps, d = _spacings("cumulative_trapezoid", y, x, dx, dim)
+    return D.cumsum(sums * steps / 2, d)

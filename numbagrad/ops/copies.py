@@ -8,13 +8,13 @@ from typing import Any
 from ..tensor import Tensor
 from . import view as V
 from .complex import view_as_complex, view_as_real
-from .composite import unfold
 from .diagonals import diagonal
 from .export import check_tensor, public
 from .joining import split, split_with_sizes, unbind
 from .shape import expand, permute, squeeze, t, transpose, unsqueeze, view
 from .slices import select
 from .storage import _contiguous, as_strided
+from .windows import unfold
 
 
 @public()

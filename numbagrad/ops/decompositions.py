@@ -16,10 +16,10 @@ from . import factor as F
 from . import inverses as I
 from . import matrix_parts as P
 from . import view as V
-from .composite import cross as _cross
 from .diagonals import diagonal as _diagonal
 from .export import check_tensor, public
 from .matrices import check_matrix, check_square, eye_like
+from .products import cross as _cross
 from .products import matmul
 from .reduce import cumprod
 from .reduce import sum as sum_

@@ -24,6 +24,7 @@ from . import (
     products,
     reduce,
     reflectors,
+    scans,
     scatter,
     shape,
     signal,
@@ -31,7 +32,9 @@ from . import (
     solutions,
     sorting,
     special,
+    statistics,
     storage,
+    windows,
 )
 
 __all__ = [
@@ -58,6 +61,7 @@ __all__ = [
     "products",
     "reduce",
     "reflectors",
+    "scans",
     "scatter",
     "shape",
     "signal",
@@ -65,5 +69,7 @@ __all__ = [
     "solutions",
     "sorting",
     "special",
+    "statistics",
     "storage",
+    "windows",
 ]

@@ -1,4 +1,4 @@
-"""Norms of vectors and matrices, condition numbers and ranks."""
+"""Norms of vectors and matrices, distances, condition numbers and ranks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from . import reduce as D
 from . import view as V
 from .export import check_tensor, public
 from .matrices import check_matrix, check_square
+from .shape import unsqueeze
 from .solutions import inv, tolerances
+from .view import wrap_dim
 
 
 def _in_dtype(name: str, x: Tensor, dtype: Any) -> Tensor:
@@ -201,3 +203,44 @@ def frobenius_norm(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
     if len(axes) == 2:
         return matrix_norm(input, "fro", axes, keepdim)
     return vector_norm(input, 2, axes or None, keepdim)
+
+
+# -- distances ------------------------------------------------------------------------------------
+
+
+@public()
+def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
+    """The p-norm of the difference."""
+    return D.norm(input - other, p)
+
+
+@public(method=False)
+def cdist(
+    x1: Tensor, x2: Tensor, p: float = 2.0,
+    compute_mode: str = "use_mm_for_euclid_dist_if_necessary",
+) -> Tensor:  # fmt: skip
+    """The p-norm distances between all rows of two (batches of) matrices."""
+    a = check_tensor("cdist", x1, "x1", kinds="f", refusal=RuntimeError)
+    b = check_tensor("cdist", x2, "x2", 2, kinds="f", refusal=RuntimeError)
+    if a.ndim < 2 or b.ndim < 2:
+        raise RuntimeError("cdist only supports at least 2D tensors, X1 got: " + f"{a.ndim}D")
+    if a._data.shape[-1] != b._data.shape[-1]:
+        raise RuntimeError(
+            f"X1 and X2 must have the same number of columns. X1: {a.shape[-1]} X2: {b.shape[-1]}"
+        )
+    return D.norm(unsqueeze(a, -2) - unsqueeze(b, -3), p, -1)
+
+
+@public(inplace=True, out=True)
+def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+    """The slices along a dimension scaled down to a p-norm of at most `maxnorm`."""
+    x = check_tensor("renorm", input)
+    if x.ndim < 2:
+        raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {x.ndim} dimensions")
+    if p <= 0 or maxnorm < 0:
+        raise RuntimeError(f"renorm: needs p > 0 and maxnorm >= 0, got {p} and {maxnorm}")
+    d = wrap_dim(dim, x.ndim)
+    others = [i for i in range(x.ndim) if i != d]
+    norm = D.norm(x, p, others, True)
+    scale = E.where(E.gt(norm, maxnorm), maxnorm / (norm + 1e-7), E.fill(norm, 1))
+    return x * scale

@@ -8,9 +8,12 @@ from .. import dtypes
 from ..tensor import Tensor, wrap
 from . import linalg as L
 from . import view as V
-from .export import check_tensor, public, publish_operators
+from .arrange import roll
+from .elementwise import conj
+from .export import check_promoted, check_tensor, public, publish_operators
 from .reduction import sum_
 from .shape import expand
+from .view import wrap_dim
 
 
 def _same_dtype(name: str, x: Tensor, y: Tensor) -> None:
@@ -222,3 +225,35 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
     if len(operands) == 1 and isinstance(operands[0], list | tuple):
         operands = tuple(operands[0])
     return contract(equation, list(operands))
+
+
+@public(out=True)
+def vdot(input: Tensor, other: Tensor) -> Tensor:
+    """The sum of conj(input) * other for two vectors."""
+    return dot(conj(check_tensor("vdot", input)), other)
+
+
+@public(inplace=True, out=True)
+def addbmm(
+    input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1
+) -> Tensor:
+    """beta * input + alpha * the sum of the products of a batch of matrices."""
+    return _combined("addbmm", input, sum_(bmm(batch1, batch2), dim=(0,), keepdim=False), beta,
+                     alpha)  # fmt: skip
+
+
+@public(out=True)
+def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
+    """The cross product along a dimension of extent 3."""
+    x, y = V.broadcast_all(check_tensor("cross", input), check_tensor("cross", other, "other", 2))
+    check_promoted("cross", "iufc", x, y)
+    if dim is None:
+        dim = next((i for i, s in enumerate(x._data.shape) if s == 3), -1)
+        if dim < 0:
+            raise RuntimeError("no dimension of size 3 in input")
+    d = wrap_dim(dim, x.ndim)
+    if x._data.shape[d] != 3:
+        raise RuntimeError(
+            f"linalg.cross: inputs dimension {dim} must have length 3. Got {x.shape[d]}"
+        )
+    return roll(x, -1, d) * roll(y, -2, d) - roll(x, -2, d) * roll(y, -1, d)

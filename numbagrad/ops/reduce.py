@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes, return_types
-from ..tensor import Tensor, wrap
+from ..tensor import Tensor, method, wrap
 from . import elementwise as E
 from . import reduction as R
 from . import view as V
 from .export import check_kinds, check_tensor, public
 from .factor import svd
+from .shape import ints
 from .view import wrap_dim
 
 Dim = Any
@@ -456,3 +457,19 @@ def trace(input: Tensor) -> Tensor:
     if check_tensor("trace", input, kinds="iufc").ndim != 2:
         raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {input.ndim}")
     return sum(V.diagonal(input, offset=0, dim1=0, dim2=1))
+
+
+@method("sum_to_size")
+def _sum_to_size(self: Tensor, *size: Any) -> Tensor:
+    """Summed over what broadcasting from `size` would have added."""
+    shape = ints("sum_to_size", size)
+    extra = self.ndim - len(shape)
+    have = self._data.shape[extra:]
+    if extra < 0 or builtins.any(a not in (1, b) for a, b in zip(shape, have)):
+        raise RuntimeError(
+            f"size {{{list(shape)}}} is not expandable to size {{{list(self.shape)}}}."
+        )
+    if shape == tuple(self._data.shape) and shape:
+        return self
+    x = E.to_dtype(self, dtypes.I64) if self._data.dtype.kind in "biu" else self
+    return R.sum_to(x, shape) if shape else sum(x)

@@ -425,3 +425,14 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     places = E.minimum(E.maximum(counted - 1, 0), n - 1)
     taken = take_rows(V.reshape(source, (n,)), places, dim=0)
     return E.where(mask, V.reshape(taken, tuple(x._data.shape)), x)
+
+
+@public(inplace=True)
+def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
+    """A copy with elements stored (or added) at the given places of the flattened tensor."""
+    from .scatter import index_put
+
+    flat = V.reshape(check_tensor("put", input), (input.numel(),))
+    values = V.reshape(source, (source.numel(),))
+    places = V.reshape(index, (index.numel(),))
+    return V.reshape(index_put(flat, (places,), values, accumulate), tuple(input._data.shape))

@@ -14,8 +14,8 @@ from ..tensor import Tensor, wrap
 from . import elementwise as E
 from . import fourier
 from . import view as V
-from .composite import _fold, unfold
 from .export import check_tensor, public
+from .windows import fold, unfold
 
 Array = np.ndarray[Any, Any]
 
@@ -251,9 +251,9 @@ def istft(
     else:  # the signal is real: of two sides, one is enough
         pieces = fourier.irfft(pieces, n_fft, norm=norm)
     total = n_fft + hop * (frames - 1)
-    summed = _fold(pieces * w, shape=(batch, total), dim=1, size=n_fft, step=hop)
+    summed = fold(pieces * w, shape=(batch, total), dim=1, size=n_fft, step=hop)
     squares = V.expand_to(E.square(w), (frames, n_fft))
-    weight = _fold(V.clone(squares), shape=(total,), dim=0, size=n_fft, step=hop)
+    weight = fold(V.clone(squares), shape=(total,), dim=0, size=n_fft, step=hop)
     start = n_fft // 2 if center else 0
     end = total - n_fft // 2 if center else total
     if length is not None:
