@@ -77,6 +77,7 @@ _LAZY = {
     "fft": "fft",
     "func": "func",
     "linalg": "linalg",
+    "masked": "masked",
     "nn": "nn",
     "optim": "optim",
     "profiler": "profiler",

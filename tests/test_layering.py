@@ -44,6 +44,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "random",
         "sampling",
         "lowrank",
+        "masked",
         "special",
         "linalg",
         "fft",

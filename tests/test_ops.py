@@ -246,3 +246,62 @@ def test_logaddexp_keeps_the_branch_of_the_larger_number():
     lowest = ng.tensor(complex(-math.inf, 0.0))
     assert ng.logaddexp(lowest, lowest).real.item() == -math.inf
     assert ng.autograd.gradcheck(ng.logaddexp, (a, b))
+
+
+X = ((1.0, 5.0, 3.0), (2.0, 4.0, 6.0))
+LEFT = ((True, False, True), (False, False, False))
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "expected", "of_none"),
+    [
+        ("sum", (1,), 4.0, 0.0),
+        ("prod", (1,), 3.0, 1.0),
+        ("mean", (1,), 2.0, math.nan),
+        ("amax", (1,), 3.0, -math.inf),
+        ("amin", (1,), 1.0, math.inf),
+        ("argmax", (1,), 2.0, 0.0),
+        ("median", (1,), 1.0, math.nan),
+        ("var", (1,), 2.0, math.nan),
+        ("std", (1,), math.sqrt(2), math.nan),
+        ("norm", (2, 1), math.sqrt(10), 0.0),
+        ("norm", (-math.inf, 1), 1.0, math.inf),
+        ("logsumexp", (1,), math.log(math.e + math.e**3), -math.inf),
+    ],
+)
+def test_masked_reductions(name, args, expected, of_none):
+    x, mask = ng.tensor(X, dtype=ng.float64), ng.tensor(LEFT)
+    found = getattr(ng.masked, name)(x, *args, mask=mask)
+    np.testing.assert_allclose(found.tolist(), [expected, of_none])
+    everything = getattr(ng.masked, name)(x, *args)
+    whole = getattr(ng.masked, name)(x, *args, mask=ng.tensor(True))
+    assert everything.tolist() == whole.tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("softmax", (1,)),
+        ("softmin", (1,)),
+        ("normalize", (2.0, 1)),
+        ("cumsum", (1,)),
+        ("sum", (1,)),
+    ],
+)
+def test_masked_out_elements_have_no_gradient(name, args):
+    x, mask = ng.tensor(X, requires_grad=True), ng.tensor(LEFT)[0]
+    y = getattr(ng.masked, name)(x, *args, mask=mask)
+    (g,) = ng.autograd.grad((y * ng.arange(1.0, y.numel() + 1).square().reshape(y.shape)).sum(), x)
+    assert g[:, 1].tolist() == [0.0, 0.0] and g[:, 0].all()
+
+
+def test_masked_errors():
+    x = ng.tensor(X)
+    with pytest.raises(ValueError, match="bool"):
+        ng.masked.sum(x, mask=x)
+    with pytest.raises(IndexError, match="higher"):
+        ng.masked.sum(x[0], mask=ng.tensor(LEFT))
+    with pytest.raises(ValueError, match="floating point"):
+        ng.masked.mean(x.long())
+    with pytest.raises(ValueError, match="fully masked"):
+        ng.masked.median(x.long(), 1, mask=ng.tensor(LEFT))

@@ -164,6 +164,16 @@ GAPS = (
         for name in ("j0", "j1", "y0", "y1")
     ),
     Gap(
+        "masked.prod",
+        "PyTorch gives a 0-d tensor itself",
+        when=lambda d, s: s.input.ndim == 0 and s.kwargs["mask"] is None,
+    ),
+    Gap(
+        "masked.logaddexp",
+        "the second derivative is 0, not NaN, where one number is masked out",
+        when=lambda d, s: d is torch.float64 and s.kwargs["input_mask"] is not None,
+    ),
+    Gap(
         "histogramdd",
         "edges that decrease are refused",
         when=lambda d, s: any(
@@ -277,6 +287,10 @@ def test_samples(op: Any) -> None:
 NO_REFUSAL = {
     "stft": "RuntimeError for bools",
     "clamp": "takes bools",
+    "masked_log_softmax": "NotImplementedError for complex numbers",
+    "masked_logaddexp": "takes complex numbers",
+    "masked_softmax": "NotImplementedError for complex numbers",
+    "masked_softmin": "RuntimeError for bools, NotImplementedError for complex numbers",
     "tensordot": "bools are refused also where nothing is added up",
     "round_decimals_0": "takes integers as without decimals",
     "nn_functional_relu": "NotImplementedError for bools",
