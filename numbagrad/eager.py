@@ -46,10 +46,11 @@ _KINDS = {"b": "bool", "iu": "integer", "f": "floating-point", "c": "complex"}
 
 def refused(op: str, dtype: np.dtype[Any], kinds: str) -> str:
     """The error message of an op that does not take a dtype."""
-    names = [name for letters, name in _KINDS.items() if letters[0] in kinds]
+    *others, last = [name for letters, name in _KINDS.items() if letters[0] in kinds]
+    taken = f"{', '.join(others)} and {last}" if others else last
     return (
-        f'"{op}" not implemented for {dtypes.of(dtype)}: it takes {" and ".join(names)} tensors, '
-        "convert with .to(dtype)"
+        f'"{op}" not implemented for {dtypes.of(dtype)}: it takes {taken} tensors, convert with '
+        ".to(dtype)"
     )
 
 

@@ -146,6 +146,14 @@ def test_refused_dtypes(error, refused, taken, call):
         assert caught.type is error, name
 
 
+def test_a_refusal_says_what_is_taken():
+    x = ng.ones(2, dtype=ng.complex64)
+    with raises(NotImplementedError, '"clamp"', "complex64", "bool, integer and floating-point"):
+        x.clamp(0, 1)
+    with raises(NotImplementedError, '"gelu"', "complex64", "takes floating-point", r"\.to\(dtype"):
+        F.gelu(x)
+
+
 def test_the_bits_of_a_float_cannot_be_inverted():
     with raises(TypeError, "~", "integer", "float32"):
         _ = ~ng.ones(2)

@@ -176,7 +176,7 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
 
     Inside and at the bounds the gradient passes, outside it is 0. NaN stays NaN, without gradient.
     """
-    x = check_tensor("clamp", input)
+    x = check_tensor("clamp", input, kinds="biuf")
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     if min is not None:
