@@ -13,6 +13,7 @@ from .devices import check_device
 from .eager import refused
 from .modes import thread
 from .ops.export import EXPORTS, accepts_out, check_tensor
+from .ops.shape import unpacked
 from .tensor import INFERENCE, Tensor, method, wrap
 
 
@@ -248,8 +249,7 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
 
 def parse_size(name: str, size: tuple[Any, ...]) -> tuple[int, ...]:
     """The shape given as separate ints or as one sequence."""
-    if len(size) == 1 and isinstance(size[0], list | tuple):
-        size = tuple(size[0])
+    size = unpacked(size)
     shape = []
     for s in size:
         if isinstance(s, Tensor):

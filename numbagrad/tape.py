@@ -135,6 +135,7 @@ class Node:
 
 
 def node_hooks(node: Node) -> Hooks:
+    """The hooks of a node, made at first use."""
     if node.hooks is None:
         with creating:
             if node.hooks is None:
@@ -143,6 +144,7 @@ def node_hooks(node: Node) -> Hooks:
 
 
 def freed_error(name: str) -> GraphFreedError:
+    """The node of this name ran before and has dropped what it had saved."""
     return GraphFreedError(
         "Trying to backward through the graph a second time (or directly access saved "
         "tensors after they have already been freed). Saved intermediate values of the "

@@ -387,6 +387,7 @@ def parts(x: Array) -> Array:
 
 
 def random_like(rng: np.random.Generator, like: Array, strided: bool = False) -> Array:
+    """Normal numbers in the shape and dtype of `like`; not contiguous if `strided`."""
     shape = (*like.shape, 2) if strided else like.shape
     values = rng.standard_normal(shape)
     if like.dtype.kind == "c":

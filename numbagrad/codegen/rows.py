@@ -33,6 +33,7 @@ def reduces(e: Eqn) -> bool:
 
 
 def has_reductions(graph: Graph) -> bool:
+    """Whether one of the equations of a graph reduces."""
     return any(map(reduces, graph.eqns))
 
 

@@ -14,7 +14,7 @@ from . import view as V
 from .export import check_tensor, public
 from .joining import stack
 from .scatter import index_select
-from .shape import flatten, ints, several, transpose, unsqueeze
+from .shape import flatten, ints, several, transpose, unpacked, unsqueeze
 from .view import wrap_dim
 
 # -- the order of elements ------------------------------------------------------------------------
@@ -148,13 +148,11 @@ def repeat_interleave(
 @public(method=False)
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     """Coordinate grids of vectors, with matrix ("ij") or Cartesian ("xy") indexing."""
-    if len(tensors) == 1 and isinstance(tensors[0], list | tuple):
-        tensors = tuple(tensors[0])
     if indexing not in ("ij", "xy"):
         raise RuntimeError(
             f'meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}'
         )
-    xs = list(tensors)
+    xs = list(unpacked(tensors))
     for x in xs:
         if check_tensor("meshgrid", x).ndim > 1:
             raise RuntimeError(f"meshgrid: Expected 0D or 1D tensors, got shape {tuple(x.shape)}")

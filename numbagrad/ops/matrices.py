@@ -30,6 +30,7 @@ def check_matrix(
 
 
 def check_float(name: str, x: Tensor, refusal: type[RuntimeError] = RuntimeError) -> None:
+    """Raise unless `x` holds floating-point or complex numbers of 32 bits or more."""
     if x._data.dtype.kind not in "fc":
         raise refusal(
             f"{name}: Expected a floating point or complex tensor as input. Got {x.dtype}; convert "
@@ -56,6 +57,7 @@ def check_square(
 
 
 def check_same_dtype(name: str, a: Tensor, b: Tensor) -> None:
+    """Raise unless both have one dtype."""
     if a._data.dtype is not b._data.dtype:
         raise RuntimeError(
             f"{name}: Expected A and B to have the same dtype, but found A of type {a.dtype} and B "

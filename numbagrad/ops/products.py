@@ -12,7 +12,7 @@ from .arrange import roll
 from .elementwise import conj
 from .export import check_promoted, check_tensor, public, publish_operators
 from .reduction import sum_
-from .shape import expand
+from .shape import expand, unpacked
 from .view import wrap_dim
 
 
@@ -222,9 +222,7 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
 
     if not isinstance(equation, str):  # einsum(x, [0, 1], y, [1, 2], [0, 2])
         equation, operands = spelled_out((equation, *operands))
-    if len(operands) == 1 and isinstance(operands[0], list | tuple):
-        operands = tuple(operands[0])
-    return contract(equation, list(operands))
+    return contract(equation, list(unpacked(operands)))
 
 
 @public(out=True)

@@ -23,6 +23,7 @@ element by itself.
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import Any
 
@@ -78,16 +79,9 @@ def _at(key: Any, skip: int) -> Any:
     return _source.at(key, skip)
 
 
-def numel(shape: Shape) -> int:
-    n = 1
-    for extent in shape:
-        n *= extent
-    return n
-
-
 def blocks(shape: Shape, dtype: np.dtype[Any]) -> int:
     """How many blocks a call of one of these ops reads."""
-    n = numel(shape)
+    n = math.prod(shape)
     if dtype.kind == "c":
         n *= 2
     per_block = 8 if dtype.kind in "fc" and dtypes.real_of(dtype).itemsize <= 4 else 4
@@ -107,7 +101,7 @@ def _uniform(key: Any, *, shape: Shape, dtype: np.dtype[Any], skip: int) -> Any:
 def _normal(key: Any, *, shape: Shape, dtype: np.dtype[Any], skip: int) -> Any:
     generator = _at(key, skip)
     real = dtypes.real_of(dtype)
-    n = numel(shape) * (1 if real is dtype else 2)
+    n = math.prod(shape) * (1 if real is dtype else 2)
     drawn = dtypes.F32 if real.itemsize == 2 else real
     # Rounded up to whole pairs.
     r = generator.random(n + n % 2, drawn)
@@ -136,7 +130,7 @@ def _integers(
     key: Any, *, shape: Shape, low: int, count: int, dtype: np.dtype[Any], skip: int
 ) -> Any:
     generator = _at(key, skip)
-    words = generator.bit_generator.random_raw(numel(shape)).reshape(shape)
+    words = generator.bit_generator.random_raw(math.prod(shape)).reshape(shape)
     if count != _BIT64:
         words %= np.uint64(count)
     words += np.uint64(low % _BIT64)  # wraps around to negative numbers

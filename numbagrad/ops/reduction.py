@@ -30,6 +30,7 @@ def kept_shape(shape: Shape, dim: Dims) -> Shape:
 
 
 def reduced_shape(shape: Shape, dim: Dims, keepdim: bool) -> Shape:
+    """The shape without the reduced dimensions, or with them at extent 1."""
     if keepdim:
         return kept_shape(shape, dim)
     return tuple(s for i, s in enumerate(shape) if i not in dim)

@@ -17,6 +17,13 @@ from .view import wrap_dim
 Shape = tuple[int, ...]
 
 
+def unpacked(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Arguments given one by one or as one sequence, one by one."""
+    if len(values) == 1 and isinstance(values[0], list | tuple):
+        return tuple(values[0])
+    return values
+
+
 def ints(name: str, values: tuple[Any, ...], **keyword: dict[str, Any]) -> Shape:
     """Ints given one by one or as one sequence (a Size, list or tuple).
 
@@ -26,10 +33,8 @@ def ints(name: str, values: tuple[Any, ...], **keyword: dict[str, Any]) -> Shape
         if named and (values or list(named) != [key]):
             raise TypeError(f"{name}() takes {key} as ints or as one sequence, got {named}")
         values = values or tuple(named.values())
-    if len(values) == 1 and isinstance(values[0], list | tuple):
-        values = tuple(values[0])
     result = []
-    for v in values:
+    for v in unpacked(values):
         if isinstance(v, Tensor):
             v = v.item()
         if isinstance(v, bool) or not hasattr(v, "__index__"):
@@ -40,8 +45,7 @@ def ints(name: str, values: tuple[Any, ...], **keyword: dict[str, Any]) -> Shape
 
 def several(tensors: tuple[Any, ...]) -> list[Tensor]:
     """Tensors given one by one or as one sequence, at least one."""
-    if len(tensors) == 1 and isinstance(tensors[0], list | tuple):
-        tensors = tuple(tensors[0])
+    tensors = unpacked(tensors)
     if not tensors:
         raise RuntimeError("expects a non-empty TensorList")
     return [check_tensor("tensors", x) for x in tensors]
@@ -234,6 +238,7 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
 
 
 def matrix_transposed(self: Tensor) -> Tensor:
+    """Each matrix of the last two dimensions transposed, as a view; a scalar as it is."""
     if self.ndim == 0:
         return self
     if self.ndim < 2:
@@ -245,6 +250,7 @@ def matrix_transposed(self: Tensor) -> Tensor:
 
 
 def reversed_dims(self: Tensor) -> Tensor:
+    """The dimensions in reverse order, as a view."""
     return V.permute(self, dims=tuple(reversed(range(self.ndim))))
 
 
@@ -302,9 +308,7 @@ def broadcast_to(input: Tensor, shape: Any) -> Tensor:
 @public(method=False)
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     """The tensors expanded to their common shape."""
-    if len(tensors) == 1 and isinstance(tensors[0], list | tuple):
-        tensors = tuple(tensors[0])
-    return tuple(V.broadcast_all(*tensors))
+    return tuple(V.broadcast_all(*unpacked(tensors)))
 
 
 @public("broadcast_shapes", method=False)
