@@ -178,7 +178,8 @@ class Compiled:
                     self._traces.remember(key, traced, reason)
         elif self._fast_of is not traced:
             self._fast_of = traced
-            self._fast = fast_path(traced, leaves, structure)
+            finish = functools.partial(self._finish, traced)
+            self._fast = fast_path(traced, leaves, structure, finish) if self.effects else None
         return self._run(traced, tensors, args, kwargs)
 
     # -- running ----------------------------------------------------------------------------
@@ -191,11 +192,27 @@ class Compiled:
         values = traced.forward(inputs)
         for i in traced.copied:
             values[i] = values[i].copy()
+        node = functools.partial(self._node, traced, tensors, values, reads, args, kwargs)
+        result = self._finish(traced, tensors, values, node)
+        if traced.grafted:
+            result, *changed = result
+            graft((args, kwargs), tuple(changed))
+        if traced.rebound:
+            result, values = result
+            for (container, key), t in zip(traced.rebound, values, strict=True):
+                container[key] = t
+        return result
+
+    def _finish(
+        self, traced: Traced, tensors: list[Tensor], values: list[Any],
+        node_of: Callable[[list[Tensor]], CompiledFunctionBackward] | None = None,
+    ) -> Any:  # fmt: skip
+        """The function's result, when all that it changes has been changed."""
         inference = thread.modes.inference
         results = [wrapped(np.asarray(v), inference) for v in values[: len(traced.requires_grad)]]
         node = None
-        if traced.backward is not None:
-            node = self._node(traced, tensors, results, values, reads, args, kwargs)
+        if traced.backward is not None and node_of is not None:
+            node = node_of(results)
         for i in traced.made:
             results[i]._requires_grad = True
         if traced.spent:
@@ -210,15 +227,7 @@ class Compiled:
         leaves = [
             _outcome(x, tensors, results) if x.__class__ is Result else x for x in traced.leaves
         ]
-        result = unflatten(traced.structure, leaves)
-        if traced.grafted:
-            result, *changed = result
-            graft((args, kwargs), tuple(changed))
-        if traced.rebound:
-            result, values = result
-            for (container, key), t in zip(traced.rebound, values, strict=True):
-                container[key] = t
-        return result
+        return unflatten(traced.structure, leaves)
 
     def _write_back(self, traced: Traced, tensors: list[Tensor], values: list[Any]) -> None:
         place = innermost(1) if traced.changed else None
@@ -232,8 +241,8 @@ class Compiled:
             leaf._grad = None if i is None else wrap(np.asarray(values[i], order="C"))
 
     def _node(
-        self, traced: Traced, tensors: list[Tensor], results: list[Tensor], values: list[Any],
-        reads: list[Any], args: Any, kwargs: Any,
+        self, traced: Traced, tensors: list[Tensor], values: list[Any], reads: list[Any],
+        args: Any, kwargs: Any, results: list[Tensor],
     ) -> CompiledFunctionBackward:  # fmt: skip
         inputs = [
             results[ref.number] if isinstance(ref, Made) else find(ref, tensors)

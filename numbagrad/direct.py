@@ -1,4 +1,4 @@
-"""Calls of compiled functions that are one program and change nothing: few Python steps."""
+"""Calls of compiled functions that are one program: few Python steps."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+from .codegen.overwrite import apart
 from .ir.pytree import flatten, unflatten
 from .modes import thread
 from .surroundings import Named
@@ -27,8 +28,11 @@ def wrapped(array: Any, inference: bool) -> Tensor:
     return t
 
 
+Finish = Callable[[list[Tensor], list[Any]], Any]
+
+
 def fast_path(
-    entry: Traced, leaves: list[Any], given: Any
+    entry: Traced, leaves: list[Any], given: Any, finish: Finish
 ) -> Callable[[tuple[Any, ...]], Any] | None:
     """For a call of distinct tensors that ends in one program: the call with few Python steps.
 
@@ -37,28 +41,38 @@ def fast_path(
     Args:
         leaves: those of the arguments.
         given: the structure of (args, kwargs).
+        finish: ``finish(tensors, values)`` changes what the function changes, and makes its
+            result of what the program computed; for those that do not just return that.
     """
     program = entry.forward.direct
     distinct = len({id(a) for a in leaves}) == len(leaves)
     of_args, of_kwargs = given[1]
     plain = distinct and all(isinstance(a, Tensor) for a in leaves) and not of_kwargs[-1]
-    effects = entry.changed or entry.grads or entry.backward is not None
-    effects = effects or entry.made or entry.spent or entry.rebound
-    results_only = [Result(None, i) for i in range(len(entry.requires_grad))]
-    if program is None or not plain or effects or entry.leaves != results_only or entry.copied:
+    if program is None or not plain or entry.backward is not None or entry.copied:
         return None
-    if entry.reads or entry.absent or entry.pinned or entry.checked:
+    if entry.draws or entry.pinned or entry.checked or entry.grafted or entry.rebound:
         return None
-    if not all(isinstance(t, Tensor | Named) for t in entry.captures):
+    # What is changed is written by the program itself, or else in full calls only.
+    inputs = range(len(entry.graph.inputs))
+    if any(entry.forward.result_slots[c.number] not in inputs for c in entry.changed):
         return None
+    results_only = entry.leaves == [Result(None, i) for i in range(len(entry.requires_grad))]
+    effects = bool(
+        entry.changed or entry.grads or entry.made or entry.spent or not results_only
+        or entry.absent or entry.reads
+    )  # fmt: skip
     modes_now = thread.modes.grad
+    compared = modes_now or effects
     requires = [a._requires_grad for a in leaves]
     captures: list[Any] = entry.captures
-    closed_over = _fetch(captures)
+    gradients = any(not isinstance(t, Tensor | Named) for t in captures)
+    closed_over = None if gradients else _fetch(captures)
     facts = [(fact.mapping.get, fact.key, fact.value) for fact in entry.facts]
-    requires += [find(ref, [])._requires_grad for ref in captures]
+    requires += [find(ref, leaves)._requires_grad for ref in captures]
+    absent, reads = entry.absent, entry.reads
     structure = entry.structure
     executable = entry.forward
+    changed = executable.changed
     try_run, fresh_slots, results = program.try_run, executable.fresh_slots(), executable.results
     n = len(leaves)
     flat = all(part is None for part in of_args[-1])
@@ -80,14 +94,27 @@ def fast_path(
             if get(key) is not value:
                 return MISS
         try:
-            closed = closed_over()
-            if modes_now and [t._requires_grad for t in (*passed, *closed)] != requires:
+            closed = closed_over() if closed_over else [find(t, passed) for t in captures]
+            if compared and [t._requires_grad for t in (*passed, *closed)] != requires:
                 return MISS
-            slots = (*map(_data, passed), *map(_data, closed), *fresh_slots())
+            if effects:
+                if len(set(map(id, passed))) < n:
+                    return MISS  # one tensor for two would get two gradients
+                for leaf, without in absent:
+                    if (find(leaf, passed)._grad is None) is not without:
+                        return MISS
+                arrays = (*map(_data, passed), *map(_data, closed), *[read() for read in reads])
+                if changed and not apart(arrays, changed):
+                    return MISS
+                slots = (*arrays, *fresh_slots())
+            else:
+                slots = (*map(_data, passed), *map(_data, closed), *fresh_slots())
             if not try_run(slots):
                 return MISS
         except (AttributeError, TypeError, LookupError, ValueError):
             return MISS  # not a tensor, or one that is being traced; nothing where one was
+        if effects:
+            return finish(passed, results(slots))
         if only >= 0:
             return wrapped(slots[only], modes.inference)
         return unflatten(structure, [wrapped(v, modes.inference) for v in results(slots)])

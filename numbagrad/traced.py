@@ -75,6 +75,7 @@ class Traced:
         self.grafted = False  # the function changed containers that it was given
         self.pinned: list[tuple[int, Tensor]] = []  # arguments that must be these very tensors
         self.reads: list[Callable[[], Any]] = []
+        self.draws = False  # reading moves a random stream: it must happen once in a call
         self.once = False
         self.structure: Any = None
         self.leaves: list[Any] = []  # of the result: a `Result` or the value itself

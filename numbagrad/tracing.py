@@ -225,6 +225,7 @@ class _Call:
         self._programs(traced, forward, tangents, gradients)
         traced.spent = any(traced.requires_grad) and not gradients
         traced.reads = [value for value, _ in tracing.reads]
+        traced.draws = tracing.draws
         traced.facts = self._facts()
         refs = [*traced.captures, *[r for r, _ in (*traced.absent, *traced.grads)]]
         refs = [r.leaf if isinstance(r, GradOf) else r for r in refs]

@@ -215,3 +215,53 @@ def test_gradients_of_a_call_that_changes_its_argument():
         results.append((g, buffer))
     for a, b in zip(*results, strict=True):
         assert ng.allclose(a, b)
+
+
+def training_step(w: ng.Tensor) -> Callable[[ng.Tensor], ng.Tensor]:
+    def step(x):
+        loss = (x @ w).square().mean()
+        w.grad = None
+        loss.backward()
+        with ng.no_grad():
+            w.sub_(w.grad, alpha=0.1)
+        return loss
+
+    return step
+
+
+def test_short_calls_of_a_training_step():
+    """From the third call on a step takes fewer Python steps: it changes the same things."""
+    w, x = arguments()
+    w, x = w[:5, :4].clone().requires_grad_(), x[:3, :5].clone()
+    reference = w.detach().clone().requires_grad_()
+    compiled, eager = ng.compile(training_step(w)), training_step(reference)
+    for _ in range(5):
+        version = w._version
+        a, b = compiled(x), eager(x)
+        assert ng.allclose(a, b) and ng.allclose(w, reference)
+        assert w.grad is not None and ng.allclose(w.grad, reference.grad)
+        assert a.requires_grad and w._version > version
+        with pytest.raises(RuntimeError, match="second time"):
+            a.backward()
+    assert compiled._fast is not None
+    with ng.no_grad(), pytest.raises(RuntimeError, match="does not require grad"):
+        compiled(x)
+    frozen = w.detach().clone()
+    w.requires_grad_(False)
+    with pytest.raises(RuntimeError, match="does not require grad"):
+        compiled(x)
+    assert ng.equal(w, frozen)
+
+
+def test_one_tensor_for_two_leaves():
+    def step(x, y):
+        (x * y * y).sum().backward()
+
+    compiled = ng.compile(step)
+    for _ in range(4):
+        x, y = ng.ones(3, requires_grad=True), ng.full((3,), 2.0, requires_grad=True)
+        compiled(x, y)
+        assert x.grad.tolist() == [4.0] * 3 and y.grad.tolist() == [4.0] * 3
+    x = ng.full((3,), 2.0, requires_grad=True)
+    compiled(x, x)
+    assert x.grad.tolist() == [12.0] * 3

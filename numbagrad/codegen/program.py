@@ -45,7 +45,8 @@ class Executable:
         if self.plan.overwritten and (len(self.plan.groups) > 1 or self.plan.checks):
             self.plan = Plan(graph, inputs)
         numbers = {v: i for i, v in enumerate(graph.inputs)}
-        self._changed = [numbers[v] for v in self.plan.overwritten.values()]
+        #: Numbers of the inputs that a call overwrites.
+        self.changed = [numbers[v] for v in self.plan.overwritten.values()]
         self._copying: Executable | None = None  # the same without overwriting
         self.steps: list[Program | Call] = []
         buffers = self.plan.buffers
@@ -176,7 +177,7 @@ class Executable:
 
         A result that was written over an input is that array itself.
         """
-        if self._changed and not apart(arrays, self._changed):
+        if self.changed and not apart(arrays, self.changed):
             if self._copying is None:
                 self._copying = Executable(self.graph, arrays)
             return self._copying(arrays)

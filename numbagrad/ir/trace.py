@@ -346,6 +346,11 @@ class Trace(Interpreter, Watch):
         stream.position += blocks
         return stream.key, skip
 
+    @property
+    def draws(self) -> bool:
+        """Whether the function took random numbers from outside."""
+        return bool(self._streams)
+
     def _stream(self, generator: Any) -> _Stream:
         stream = self._streams.get(id(generator))
         if stream is None:
