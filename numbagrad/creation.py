@@ -12,6 +12,7 @@ from . import dtypes
 from .devices import check_device
 from .eager import refused
 from .modes import thread
+from .ops import elementwise as E
 from .ops.export import EXPORTS, accepts_out, check_tensor
 from .ops.shape import unpacked
 from .tensor import INFERENCE, Tensor, method, wrap
@@ -428,40 +429,81 @@ def linspace(
     start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """`steps` evenly spaced values from start to end, both included."""
+    """`steps` evenly spaced values from start to end, both included.
+
+    The ends may be 0-d tensors. As in PyTorch they count as numbers: no gradient flows to them.
+    """
     check_device(device)
-    return leaf(_evenly("linspace", start, end, steps, dtype), requires_grad)
+    values = _evenly("linspace", start, end, steps, dtype)
+    if isinstance(values, Tensor):
+        return values.requires_grad_(requires_grad)
+    return leaf(values, requires_grad)
 
 
 def logspace(
     start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """`base` to the powers of `steps` evenly spaced exponents from start to end."""
+    """`base` to the powers of `steps` evenly spaced exponents, with ends as in :func:`linspace`."""
     check_device(device)
     d = _np(dtype)
     exponents = _evenly("logspace", start, end, steps, dtype)
-    wide = exponents.astype(np.complex128 if d.kind == "c" else np.float64)
-    return leaf(thread.modes.quietly(np.power, base, wide).astype(d), requires_grad)
+    wide = np.dtype(np.complex128 if d.kind == "c" else np.float64)
+    if isinstance(exponents, Tensor):
+        powers = E.pow(base, E.to_dtype(exponents, wide))
+        return E.to_dtype(powers, d).requires_grad_(requires_grad)
+    powers = thread.modes.quietly(np.power, base, exponents.astype(wide))
+    return leaf(powers.astype(d), requires_grad)
 
 
-def _evenly(name: str, start: Any, end: Any, steps: int, dtype: Any) -> np.ndarray[Any, Any]:
-    """Computed from the nearer end, as in PyTorch, so that both ends are exact."""
-    start, end = (x.item() if isinstance(x, Tensor) else x for x in (start, end))
+def _evenly(
+    name: str, start: Any, end: Any, steps: int, dtype: Any
+) -> np.ndarray[Any, Any] | Tensor:
+    """Computed from the nearer end, as in PyTorch, so that both ends are exact.
+
+    A tensor if the ends are traced or mapped.
+    """
+    if not hasattr(steps, "__index__"):
+        raise TypeError(f"the number of steps must be an int, not {type(steps).__name__}")
     if steps < 0:
         raise RuntimeError(f"number of steps must be non-negative, got {steps}")
-    if dtype is None and (isinstance(start, complex) or isinstance(end, complex)):
+    ends = [x for x in (start, end) if isinstance(x, Tensor)]
+    if dtype is None and any(isinstance(x, complex) or _is_complex(x) for x in (start, end)):
         dtype = dtypes.get_default_dtype().to_complex()
     d = _np(dtype)
     if d.kind == "b":
         raise NotImplementedError(refused(name, d, "iufc"))
-    if d.kind in "iu":
-        start, end = int(start), int(end)  # type: ignore[arg-type]
-    if steps < 2:
-        return np.full(steps, start).astype(d)
     i = np.arange(steps)
-    step = (end - start) / (steps - 1)
-    return np.where(i < steps // 2, start + step * i, end - step * (steps - 1 - i)).astype(d)
+    near = i < max(steps // 2, 1)
+    offset = np.where(near, i, i - (steps - 1))
+    if all(isinstance(x._data, np.ndarray) for x in ends):
+        first, last = (x.item() if isinstance(x, Tensor) else x for x in (start, end))
+        if d.kind in "iu":
+            first, last = int(first), int(last)  # type: ignore[arg-type]
+        step = (last - first) / (steps - 1) if steps > 1 else 0
+        return (np.where(near, first, last) + step * offset).astype(d)
+    first, last = (_wide(x, d) for x in (start, end))
+    step = (last - first) / (steps - 1) if steps > 1 else 0
+    return E.to_dtype(E.where(wrap(near), first, last) + step * wrap(offset.astype(np.float64)), d)
+
+
+def _is_complex(x: Any) -> bool:
+    return isinstance(x, Tensor) and x.is_complex()
+
+
+def _wide(x: Any, d: np.dtype[Any]) -> Any:
+    """An end as a float64 or complex128 number or tensor, truncated if `d` is one of ints."""
+    if not isinstance(x, Tensor):
+        return wrap(np.asarray(int(x) if d.kind in "iu" else x, np.float64))
+    if x.ndim:
+        raise RuntimeError(
+            "linspace only supports 0-dimensional start and end tensors, but got shape "
+            f"{tuple(x.shape)}"
+        )
+    x = x.detach()
+    if d.kind in "iu":
+        x = E.to_dtype(x, dtypes.I64)
+    return E.to_dtype(x, np.dtype(np.complex128 if x.is_complex() else np.float64))
 
 
 def _like(name: str, t: Tensor, dtype: Any, device: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:

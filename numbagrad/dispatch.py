@@ -7,8 +7,9 @@ lets the tape record it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from .tape import record
 from .tensor import INFERENCE, Tensor, wrap
 from .views import make_view, refresh
 
+F = TypeVar("F", bound=Callable[..., Any])
 _ndarray = np.ndarray
 _new = object.__new__
 NO_PARAMS: dict[str, Any] = {}
@@ -50,6 +52,10 @@ class Interpreter:
         """A tensor of this level without what derives from it: ``t.detach()``."""
         return t
 
+    def with_values(self, t: Tensor, values: Tensor) -> Any:
+        """The tracer of `values` with the derivative of `t`, see :func:`with_values`."""
+        return values._data
+
     def differentiate(self, t: Tensor) -> None:
         """A tensor of this level is now a leaf that requires grad."""
 
@@ -80,9 +86,60 @@ class Interpreter:
         """The error for `what`, which needs the values of `t`."""
         raise NotImplementedError
 
+    def from_values(
+        self, reader: Callable[..., Any], each: bool, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """``reader(*args, **kwargs)``, of a function that :func:`reads_values`.
+
+        Args:
+            each: it may be called for one element of a batch after the other.
+        """
+        first = next(filter(_traced, (*args, *kwargs.values())))
+        raise self.concrete_error(first, f"{reader.__name__}()")
+
+
+def _traced(a: Any) -> bool:
+    return isinstance(a, Tensor) and a._data.__class__ is not _ndarray
+
+
+def reads_values(*, each: bool, name: str | None = None) -> Callable[[F], F]:
+    """Decorator for a function whose result, even its shape, is made of the values of tensors.
+
+    It is no op, for the result of an op has a shape that is known beforehand, and it has no
+    derivative. Its tensors are arguments, not parts of lists.
+
+    Args:
+        each: `vmap` calls it for one element of the batch after the other; else it raises.
+        name: what errors call it, if not by its own name.
+    """
+
+    def decorate(fn: F) -> F:
+        @functools.wraps(fn)
+        def reader(*args: Any, **kwargs: Any) -> Any:
+            traced = [a for a in (*args, *kwargs.values()) if _traced(a)]
+            if not traced:
+                return fn(*args, **kwargs)
+            highest = max((t._data.interpreter for t in traced), key=lambda i: i.level)
+            return highest.from_values(reader, each, args, kwargs)
+
+        reader.__name__ = name or fn.__name__
+        return cast(F, reader)
+
+    return decorate
+
+
+def with_values(t: Tensor, values: Tensor) -> Tensor:
+    """`t` after a change of its values that no transform follows."""
+    data = values._data
+    if data.__class__ is not _ndarray:
+        data = data.interpreter.with_values(t, values)
+    result = wrap(data, t._requires_grad)
+    result._node, result._nr = t._node, t._nr
+    return result
+
 
 def values_of(t: Tensor) -> np.ndarray[Any, Any] | None:
-    """All numbers in a tensor, in no certain shape; None where they are not known.
+    """All numbers in a tensor, behind dimensions for the batches it has; None if not known.
 
     For what holds for each element: whether indices are in range, or something is zero.
     """

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import dtypes
+from .dispatch import with_values
 from .modes import thread
 from .ops.elementwise import to_dtype, where
 from .ops.view import alias, clone, view_scatter
@@ -318,7 +319,10 @@ def _rebase(target: Tensor, value: Tensor, recording: bool) -> None:
     recording = recording and view.creation != "detached"
     if _traced(base) or _traced(value):
         replaced = view_scatter(base, value, chain=view.chain)
+        before = wrap(base._data)
         _replace(base, replaced._data)
+        if view.creation == "detached":
+            base._data = with_values(before, base)._data
     else:
         replaced = _recorded_scatter(base, value, view.chain)
     if recording:

@@ -10,6 +10,7 @@ import numpy as np
 from . import dtypes
 from .creation import parse_size
 from .devices import check_device
+from .dispatch import values_of
 from .inplace import assign, assign_out, check_mutable
 from .modes import thread
 from .ops import elementwise as E
@@ -422,10 +423,12 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
     x = check_tensor("poisson", input).detach()
     if not x.is_floating_point():
         raise NotImplementedError(f'"poisson" not implemented for {x.dtype}; use .float()')
-    if (x < 0).any():
+    if _some(x < 0):
         raise RuntimeError("invalid Poisson rate, expected rate to be non-negative")
     rate = x.double()
-    parts = max(1, math.ceil(rate.max().item() / _LARGEST_RATE)) if rate.numel() else 0
+    known = values_of(rate)  # of all elements of a batch; of a trace, item() says what is wrong
+    largest = rate.max().item() if known is None else known.max(initial=0)
+    parts = max(1, math.ceil(largest / _LARGEST_RATE)) if rate.numel() else 0
     total = rate * 0
     for _ in range(parts):
         total = total + _poisson(rate / parts, generator)
@@ -481,6 +484,12 @@ def _rare_successes(n: Tensor, p: Tensor, generator: Generator | None) -> Tensor
     return count
 
 
+def _some(t: Tensor) -> bool:
+    """Whether any element is true, of any element of a batch."""
+    known = values_of(t)
+    return bool(t.any() if known is None else known.any())
+
+
 def _poisson(rate: Tensor, generator: Generator | None) -> Tensor:
     """By inversion: how many partial sums of the distribution stay below a uniform number."""
     u = rand(tuple(rate.shape), dtype=rate.dtype, generator=generator)
@@ -488,7 +497,7 @@ def _poisson(rate: Tensor, generator: Generator | None) -> Tensor:
     below, count = term, rate * 0
     k = 0
     # The sums end below 1 by rounding; terms that are 0 at the end add nothing.
-    while (open_ := (u > below) & (term > 0)).any():
+    while _some(open_ := (u > below) & (term > 0)):
         k += 1
         count = count + open_.to(rate.dtype)
         term = term * rate / k

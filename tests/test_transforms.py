@@ -10,7 +10,10 @@ import pytest
 import numbagrad as ng
 from numbagrad import func
 from numbagrad.ops.registry import REGISTRY
+from tests.programs import expected, programs, run, same
 from tests.samples import Make, samples
+
+EXPECTED = expected()
 
 F64, C128 = ng.float64, ng.complex128
 
@@ -495,6 +498,39 @@ def test_shapes_that_depend_on_values():
     close(func.jvp(f, (t(1.0, 2.0),), (t(3.0, 4.0),))[1], 4.0)
     with pytest.raises(RuntimeError, match="vmap"):
         func.vmap(f)(t([1.0, 2.0], [3.0, 4.0]))
+
+
+@pytest.mark.parametrize("name", programs("mapped_values", "transformed"))
+def test_programs_are_as_in_pytorch(name):
+    ours = run(name, ng)
+    assert same(ours, EXPECTED[name]), f"\nnumbagrad: {ours}\n  PyTorch: {EXPECTED[name]}"
+
+
+@pytest.mark.parametrize(
+    ("fn", "message"),
+    [
+        (lambda x: x.nonzero(), r"nonzero\(\) of a mapped tensor.*ng\.where"),
+        (lambda x: x.repeat_interleave(x), r"repeat_interleave\(\).*\(1,\), \(2,\)"),
+        (lambda x: x[: x.sum()], r"calling \.item\(\)"),
+    ],
+)
+def test_errors_about_values_show_the_line(fn, message):
+    with pytest.raises(RuntimeError, match=rf"(?s)vmap: .*{message}.*test_transforms\.py"):
+        func.vmap(fn)(ng.tensor([[1, 0], [1, 1]]))
+
+
+def test_functions_of_values_inside_compile():
+    """Those whose shapes are known beforehand."""
+    x = ng.tensor([0.5, -2.0, 3.0, 0.0])
+
+    def f(x):
+        counts, edges = ng.histogram(x, 3)
+        parts = (*ng.frexp(x), counts, edges, ng.linspace(x[0], x[1], 4), x.view(ng.int32))
+        return (*parts, ng.nonzero_static(x, size=3))
+
+    for ours, eager in zip(ng.compile(f)(x), f(x), strict=True):
+        assert ours.dtype is eager.dtype
+        close(ours, eager, 1e-6)
 
 
 def test_detach_stops_every_mode():

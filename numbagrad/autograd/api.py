@@ -15,8 +15,10 @@ from ..modes import thread
 from ..ops.elementwise import fill
 from ..ops.export import public
 from ..ops.view import alias
+from ..stack import at_user_line
 from ..tape import Edge, RemovableHandle, gradient_edge, node_hooks
 from ..tensor import INFERENCE, Tensor, creating, extras, method, wrap
+from ..transforms.levels import LevelTracer
 from ..views import refresh
 from .engine import run_backward
 from .graph import GradientEdge, edge_meta
@@ -382,10 +384,8 @@ def _del_grad(self: Tensor) -> None:
 
 
 def _get_data(self: Tensor) -> Tensor:
-    if thread.modes.trace is not None:
+    if thread.modes.trace is not None or self._data.__class__ is not np.ndarray:
         return _detach(self)
-    if self._data.__class__ is not np.ndarray:
-        self._data.interpreter.stale((self,))
     return wrap(self._data)
 
 
@@ -396,6 +396,12 @@ def _set_data(self: Tensor, value: Tensor) -> None:
         raise RuntimeError(
             "data set to a tensor that requires gradients must be floating point or complex dtype, "
             f"got {value.dtype}; detach() the tensor first"
+        )
+    if any(isinstance(t._data, LevelTracer) for t in (self, value)):
+        raise RuntimeError(
+            "mutating directly with `.data` inside functorch transform is not allowed: the "
+            "transform would not see it. Use copy_() on the tensor or on its detach()"
+            f"{at_user_line()}"
         )
     if thread.modes.trace is not None and self._data.__class__ is np.ndarray:
         thread.modes.trace.change(self)
@@ -445,6 +451,9 @@ def _detach_(self: Tensor) -> Tensor:
             "Can't detach views in-place. Use detach() instead. If you are using "
             "DistributedDataParallel (DDP) for training, use the view before."
         )
+    data = self._data
+    if data.__class__ is not np.ndarray:
+        self._data = data.interpreter.constant(self)._data
     self._node, self._nr, self._requires_grad = None, 0, False
     return self
 

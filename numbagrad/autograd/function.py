@@ -12,6 +12,8 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..inplace import check_view_creation, follow
 from ..modes import thread
 from ..ops.view import alias
@@ -26,6 +28,7 @@ __all__ = ["Function", "FunctionCtx", "apply_function", "once_differentiable"]
 
 
 Names = tuple[str, ...]
+_ndarray = np.ndarray
 
 
 class _FunctionMeta(type):
@@ -193,17 +196,30 @@ def _applied(
         below: a level above asked; it wants to know what forward has left on the ctx.
     """
     modes = thread.modes
+    needs: list[bool] = []
+    plain = True  # no argument can belong to a level
     for a in inputs:
-        if isinstance(a, Tensor) and a._view is not None:
-            refresh(a)
-    ctx = FunctionCtx(tuple(isinstance(a, Tensor) and a._requires_grad for a in inputs))
+        if isinstance(a, Tensor):
+            if a._view is not None:
+                refresh(a)
+            needs.append(a._requires_grad)
+            if a._data.__class__ is not _ndarray:
+                plain = False
+        else:
+            needs.append(False)
+            if isinstance(a, tuple | list | dict):
+                plain = False
+    ctx = FunctionCtx(tuple(needs))
     node = None
-    if modes.grad and not modes.inference and any(ctx.needs_input_grad):
+    if True in needs and modes.grad and not modes.inference:
         node = cls._node_class(ctx, inputs)
     separate = cls.setup_context is not Function.setup_context
-    n = len(inputs) - len(names)
-    args, kwargs = inputs[:n], dict(zip(names, inputs[n:], strict=True))
-    level = highest_level(inputs)
+    args: tuple[Any, ...] = inputs
+    kwargs: dict[str, Any] = {}
+    if names:
+        args, last = inputs[: -len(names)], inputs[-len(names) :]
+        kwargs = dict(zip(names, last, strict=True))
+    level = None if plain else highest_level(inputs)
     raw: Any = None
     if level is not None:
         call = Custom(cls, Function, inputs, lambda xs: _applied(cls, xs, names, below=True))
@@ -222,8 +238,9 @@ def _applied(
     finally:
         modes.grad = grad
     outs = raw if isinstance(raw, tuple) else (raw,)
-    fixed = {id(t) for t in ctx.non_differentiable}
-    ctx._constant_outputs = frozenset(i for i, o in enumerate(outs) if id(o) in fixed)
+    if ctx.non_differentiable:
+        fixed = {id(t) for t in ctx.non_differentiable}
+        ctx._constant_outputs = frozenset(i for i, o in enumerate(outs) if id(o) in fixed)
     results = _with_history(node, ctx, inputs, outs, separate)
     if node is not None:
         if modes.on_record is not None:
@@ -240,7 +257,7 @@ def _with_history(
 ) -> list[Any]:  # fmt: skip
     """The outputs as the caller gets them, on the tape where they are differentiable."""
     inputs = {id(a) for a in args if isinstance(a, Tensor)}
-    dirty = _dirty_ids(ctx, outs)
+    dirty = _dirty_ids(ctx, outs) if ctx.dirty_tensors else ()
     saved = {id(t) for t in ctx.to_save} if separate else ()
     if node is not None:
         node.n_outputs = len(outs)

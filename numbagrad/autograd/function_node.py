@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -54,6 +54,10 @@ class _Saved:
         return t
 
 
+#: What `forward` hands over: needed until the outputs have their history.
+_HANDED_OVER = {"to_save", "saved_for_forward", "dirty_tensors", "non_differentiable"}
+
+
 class FunctionCtx:
     """What a Function's `forward` leaves for its `backward`.
 
@@ -61,20 +65,21 @@ class FunctionCtx:
     :meth:`save_for_backward`, which detects later changes and makes no cycles.
     """
 
+    # Defaults lie on the class: most calls change one of them.
     #: For each argument, whether it is a tensor that requires grad.
     needs_input_grad: tuple[bool, ...]
+    to_save: tuple[Any, ...] = ()
+    saved_for_forward: tuple[Any, ...] = ()
+    dirty_tensors: tuple[Any, ...] = ()
+    non_differentiable: tuple[Any, ...] = ()
+    materialize_grads = True
+    _saved_values: Sequence[_Saved | Packed | None] | None = ()
+    _constant_outputs: frozenset[int] = frozenset()
+    _tape_node: Callable[[], Node | None] = staticmethod(lambda: None)
+    _given_values: tuple[Any, ...] | None = None
 
     def __init__(self, needs_input_grad: tuple[bool, ...]) -> None:
         self.needs_input_grad = needs_input_grad
-        self.to_save: tuple[Any, ...] = ()
-        self.saved_for_forward: tuple[Any, ...] = ()
-        self.dirty_tensors: tuple[Any, ...] = ()
-        self.non_differentiable: tuple[Any, ...] = ()
-        self.materialize_grads = True
-        self._saved_values: list[_Saved | Packed | None] | None = []
-        self._constant_outputs: frozenset[int] = frozenset()
-        self._tape_node: Callable[[], Node | None] = lambda: None
-        self._given_values: tuple[Any, ...] | None = None
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keep tensors (or None) for the backward pass: :attr:`saved_tensors`.
@@ -126,8 +131,8 @@ class FunctionCtx:
 
     def _forget(self) -> None:
         """Drop what `forward` has handed over: only what is saved stays."""
-        self.to_save = self.saved_for_forward = ()
-        self.dirty_tensors = self.non_differentiable = ()
+        for name in _HANDED_OVER & self.__dict__.keys():
+            del self.__dict__[name]
 
     def _save(self, node: Node) -> None:
         """Take what the user wants saved off the tensors, now that the outputs have their node."""
@@ -163,12 +168,17 @@ class FunctionNode(Node):
     out_metas: list[Meta | None]
 
     def __init__(self, ctx: FunctionCtx, args: tuple[Any, ...]) -> None:
-        tensors = [a for a in args if isinstance(a, Tensor)]
-        super().__init__([gradient_edge(t) if t._requires_grad else None for t in tensors])
+        edges: list[Edge | None] = []
+        metas: list[Meta | None] = []
+        for a in args:
+            if isinstance(a, Tensor):
+                edges.append(gradient_edge(a) if a._requires_grad else None)
+                metas.append((a._data.shape, a._data.dtype))
+            else:
+                metas.append(None)
+        super().__init__(edges)
         self.ctx = ctx
-        self.in_metas = [
-            (a._data.shape, a._data.dtype) if isinstance(a, Tensor) else None for a in args
-        ]
+        self.in_metas = metas
         self.out_metas = []
         self._metadata: dict[Any, Any] = {}
         ctx._tape_node = weakref.ref(self)

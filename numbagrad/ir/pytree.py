@@ -63,6 +63,22 @@ def _build(structure: Any, leaves: Iterator[Any]) -> Any:
     return new
 
 
+def shown(structure: Any) -> str:
+    """A structure as messages show it, with ``*`` for each leaf: ``(*, {'a': [*, *]})``."""
+    if structure is None:
+        return "*"
+    kind = structure[0]
+    children = [shown(child) for child in structure[-1]]
+    if kind is tuple:
+        return f"({', '.join(children)}{',' * (len(children) == 1)})"
+    if kind is list:
+        return f"[{', '.join(children)}]"
+    if issubclass(kind, dict):
+        items = [f"{k!r}: {c}" for k, c in zip(structure[1], children, strict=True)]
+        return f"{{{', '.join(items)}}}"
+    return f"{kind.__name__}({', '.join(children)})"
+
+
 def paths(structure: Any) -> list[tuple[Any, ...]]:
     """For each leaf the positions, keys and names that lead to it."""
     if structure is None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
+from ..dispatch import reads_values
 from ..tensor import Tensor, method, wrap
 from . import elementwise as E
 from . import view as V
@@ -117,6 +118,13 @@ def tile(input: Tensor, *dims: Any, **named: Any) -> Tensor:
     return repeat(input, (1,) * (check_tensor("tile", input).ndim - len(counts)) + counts)
 
 
+@reads_values(each=True, name="repeat_interleave")
+def _repeated_places(repeats: Tensor, n: int) -> Tensor:
+    """0 to n - 1, each as often as `repeats` says."""
+    counts = repeats._data
+    return wrap(np.repeat(np.arange(n), counts if counts.ndim else int(counts)))
+
+
 @public()
 def repeat_interleave(
     input: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
@@ -127,16 +135,14 @@ def repeat_interleave(
     """
     check_tensor("repeat_interleave", input)
     if repeats is None:
-        return wrap(np.repeat(np.arange(input.numel()), input._data))
+        return _repeated_places(input, input.numel())
     if dim is None:
         input, dim = flatten(input), 0
     d = wrap_dim(dim, input.ndim)
     if not isinstance(repeats, Tensor) and repeats < 0:
         raise RuntimeError(f"Repeats must be non-negative, got {repeats}")
     if isinstance(repeats, Tensor):
-        counts = repeats._data
-        where = np.repeat(np.arange(input.shape[d]), counts if counts.ndim else int(counts))
-        return index_select(input, d, wrap(where.astype(np.int64)))
+        return index_select(input, d, _repeated_places(repeats, input.shape[d]))
     shape = tuple(input._data.shape)
     spread = V.expand(unsqueeze(input, d + 1), shape=(*shape[: d + 1], repeats, *shape[d + 1 :]))
     return V.reshape(V.clone(spread), (*shape[:d], shape[d] * repeats, *shape[d + 1 :]))

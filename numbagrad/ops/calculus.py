@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from .. import return_types
-from ..tensor import Tensor, wrap
+from ..tensor import Tensor
 from . import elementwise as E
 from . import reduce as D
 from . import view as V
+from .batching import SHIFT
 from .export import check_tensor, public
+from .registry import call, primitive
 from .view import wrap_dim
 
 
@@ -24,7 +26,7 @@ def _part(x: Tensor, d: int, start: int | None, stop: int | None) -> Tensor:
 @public("gradient", method=False)
 def gradient(
     input: Tensor, *, spacing: Any = 1, dim: Any = None, edge_order: int = 1
-) -> list[Tensor]:
+) -> tuple[Tensor, ...]:
     """Slopes along each of `dim` (all by default), of second order inside and `edge_order` at ends.
 
     `spacing`: the distance of samples, one for each dimension, or tensors with their coordinates.
@@ -34,7 +36,7 @@ def gradient(
 
     >>> import numbagrad as ng
     >>> ng.gradient(ng.tensor([0.0, 1.0, 4.0, 9.0]))
-    [tensor([1., 2., 4., 5.])]
+    (tensor([1., 2., 4., 5.]),)
     """
     x = check_tensor("gradient", input, kinds="ifc", refusal=RuntimeError)
     dims = list(range(x.ndim)) if dim is None else [dim] if isinstance(dim, int) else list(dim)
@@ -56,7 +58,7 @@ def gradient(
             raise RuntimeError(
                 "torch.gradient expected each dimension size to be at least edge_order+1"
             )
-    return [_slopes(x, d, s, edge_order) for d, s in zip(dims, spacings, strict=True)]
+    return tuple(_slopes(x, d, s, edge_order) for d, s in zip(dims, spacings, strict=True))
 
 
 def _slopes(x: Tensor, d: int, spacing: Any, edge_order: int) -> Tensor:
@@ -99,17 +101,29 @@ def _edge(x: Tensor, d: int, at: list[int], near: Any, far: Any, order: int) -> 
     )
 
 
+def _taken_apart(x: Any) -> Any:
+    mantissa, exponent = np.frexp(x)
+    return np.asarray(mantissa), np.asarray(exponent, np.int32)
+
+
+_frexp = primitive(
+    "frexp", _taken_apart,
+    lambda x: [(x.shape, x.dtype), (x.shape, np.dtype(np.int32))],
+    # The exponent is constant between the powers of two.
+    grad=lambda g, exponent: g[0] / E.exp2(E.to_dtype(exponent, g[0]._data.dtype)),
+    outputs=("mantissa", "exponent"), kinds="f", batch=SHIFT,
+    samples=lambda make: [call(make(2, 3)), call(make())],
+    doc="Mantissas in [0.5, 1) and exponents of 2.",
+)  # fmt: skip
+
+
 @public(out=True)
 def frexp(input: Tensor) -> Any:
     """Mantissas in [0.5, 1) and exponents with ``input = mantissa * 2**exponent``."""
     x = check_tensor("frexp", input)
     if x._data.dtype.kind != "f":
         raise RuntimeError("torch.frexp() only supports floating-point dtypes")
-    exponent = np.asarray(np.frexp(x._data)[1], np.int32)
-    # In two steps: the power that a subnormal number needs is not representable.
-    half = -exponent // 2
-    one, two = (wrap(np.asarray(np.exp2(e), x._data.dtype)) for e in (half, -exponent - half))
-    return return_types.frexp(x * one * two, wrap(exponent))
+    return return_types.frexp(*_frexp(x))
 
 
 # -- integrals ------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
+from ..dispatch import reads_values
 from ..inplace import assign, check_history, update
 from ..tensor import Tensor, method, wrap
 from . import elementwise as E
@@ -23,6 +24,7 @@ Shape = tuple[int, ...]
 
 
 @public(out=True)
+@reads_values(each=False)
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """The indices of nonzero elements: a row each, or a tuple of one vector per dimension."""
     x = check_tensor("nonzero", input)
@@ -290,7 +292,8 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
             f"Index put requires the source and destination dtypes match, got {self.dtype} for the "
             f"destination and {given.dtype} for the source; convert it with .to({self.dtype})"
         )
-    index_put_(target, parsed.tensors, value, accumulate=False)
+    new = with_values_put(target, parsed.tensors, value, accumulate=False)
+    update(target, new, "index_put_")
 
 
 def _fits(value: Tensor, shape: Shape) -> Shape:
@@ -306,20 +309,20 @@ def _fits(value: Tensor, shape: Shape) -> Shape:
     return shape
 
 
-def index_put_(
+def with_values_put(
     target: Tensor, tensors: dict[int, Tensor], value: Tensor, accumulate: bool
 ) -> Tensor:
-    """Store (or add) values at the places that index tensors name in the given dimensions."""
+    """`target` with values stored at (or added to) the places that index tensors name in the
+    given dimensions."""
     parsed = _Advanced(target, (), _broadcast_indices(tensors))
     _, order, place, linear = parsed.resolve(target)
-    merged = _merged(target.detach(), order, place, len(tensors))
-    shape = (*merged._data.shape[:place], *linear._data.shape, *merged._data.shape[place + 1 :])
-    value = V.expand_to(value, _fits(value, shape))
     x = _merged(target, order, place, len(tensors))
+    shape = (*x._data.shape[:place], *linear._data.shape, *x._data.shape[place + 1 :])
+    value = V.expand_to(value, _fits(value, shape))
     if accumulate:
         new = x + add_rows(value, linear, shape=tuple(x._data.shape), dim=place)
     else:
         new = put_rows(x, linear, value, dim=place)
     permuted = tuple(target._data.shape[d] for d in order)
     back = tuple(sorted(range(len(order)), key=order.__getitem__))
-    return update(target, V.permute(V.reshape(new, permuted), dims=back), "index_put_")
+    return V.permute(V.reshape(new, permuted), dims=back)

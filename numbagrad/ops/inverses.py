@@ -13,6 +13,7 @@ from .. import dtypes
 from ..tensor import Tensor
 from . import elementwise as E
 from . import lapack
+from .batching import Batched
 from .linalg import matmul, transpose_last
 from .matrix_parts import (
     adjoint,
@@ -96,6 +97,13 @@ solve_triangular = primitive(
 )  # fmt: skip
 
 
+def _batch_tolerances(call: Batched) -> Any:
+    """Of matrices and tolerances that broadcast over what there is of them."""
+    rank = max(len(call.shape(0)) - 2, len(call.shape(1)), len(call.shape(2)))
+    xs = (call.ranked(0, rank + 2), call.ranked(1, rank), call.ranked(2, rank))
+    return call.apply(*xs, **call.params)
+
+
 def _pinv(x: Any, atol: Any, rtol: Any, *, hermitian: bool) -> Any:
     if hermitian:
         values, v = np.linalg.eigh(x)
@@ -131,7 +139,7 @@ pseudo_inverse = primitive(
         _pinv),
     lambda x, atol, rtol, hermitian: (
         (*x.shape[:-2], x.shape[-1], x.shape[-2]), x.dtype),
-    inputs=("x", "atol", "rtol"), kinds="fc", batch=batch_each,
+    inputs=("x", "atol", "rtol"), kinds="fc", batch=_batch_tolerances,
     grad=(_pinv_grad, None, None),
     samples=lambda make: [
         call(make(*shape), 0.0, 1e-6, hermitian=False)
@@ -149,7 +157,7 @@ matrix_rank = primitive(
     "linalg_matrix_rank",
     lapack.checked("matrix_rank", "The algorithm failed to converge.")(_rank),
     lambda x, atol, rtol, hermitian: (tuple(x.shape[:-2]), dtypes.I64),
-    inputs=("x", "atol", "rtol"), kinds="fc", batch=batch_each,
+    inputs=("x", "atol", "rtol"), kinds="fc", batch=_batch_tolerances,
     samples=lambda make: [call(make(2, 3, 2), 0.0, 1e-6, hermitian=False)],
     doc="The number of singular values above max(atol, rtol times the largest).",
 )  # fmt: skip

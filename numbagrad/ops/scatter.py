@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
+from ..dispatch import reads_values
+from ..inplace import update
 from ..tensor import Tensor, wrap
 from . import elementwise as E
 from . import view as V
@@ -20,7 +22,8 @@ from .gather import (
     scatter_reduce_,
     take_rows,
 )
-from .indexing import _checked, getitem, index_put_, nonzero
+from .indexing import _checked, getitem, nonzero, with_values_put
+from .joining import stack
 from .reduction import cumsum
 from .registry import broadcast_shapes
 from .view import wrap_dim
@@ -47,14 +50,18 @@ def _index_tensors(x: Tensor, indices: Any) -> dict[int, Tensor]:
 @public("index_put_")
 def _index_put_(self: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """Store `values` at the places that a tuple of index tensors names, or add them there."""
-    return index_put_(self, _index_tensors(self, indices), E.to_dtype(values, self._data.dtype),
-                      accumulate)  # fmt: skip
+    return update(self, _with_values_put(self, indices, values, accumulate), "index_put_")
 
 
 @public()
 def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """A copy with `values` stored at (or added to) the places that index tensors name."""
-    return _index_put_(V.clone(input), indices, values, accumulate)
+    return V.clone(_with_values_put(input, indices, values, accumulate))
+
+
+def _with_values_put(x: Tensor, indices: Any, values: Tensor, accumulate: bool) -> Tensor:
+    values = E.to_dtype(values, x._data.dtype)
+    return with_values_put(x, _index_tensors(x, indices), values, accumulate)
 
 
 def _index_dtype(name: str, index: Tensor) -> Tensor:
@@ -381,7 +388,34 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     return V.reshape(r, tuple(input._data.shape))
 
 
+@public(out=True)
+def nonzero_static(input: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
+    """The first `size` rows of :func:`nonzero`, filled up with `fill_value`: a shape known before.
+
+    >>> import numbagrad as ng
+    >>> ng.nonzero_static(ng.tensor([0, 5, 7]), size=3)
+    tensor([[ 1],
+            [ 2],
+            [-1]])
+    """
+    x = check_tensor("nonzero_static", input)
+    if size < 0:
+        raise RuntimeError(f"nonzero_static: 'size' must be a non-negative integer, got {size}")
+    shape = tuple(x._data.shape)
+    found = E.ne(V.reshape(x, (x.numel(),)), 0)
+    row = cumsum(E.to_dtype(found, dtypes.I64), dim=0) - 1
+    row = E.where(E.logical_and(found, E.lt(row, size)), row, size)  # the last: what is left out
+    columns = [
+        put_along(
+            wrap(np.full(size + 1, fill_value, np.int64)), row, wrap(places.reshape(-1)), dim=0
+        )[:size]
+        for places in np.indices(shape)
+    ]
+    return stack(columns, 1) if columns else wrap(np.zeros((size, 0), np.int64))
+
+
 @public()
+@reads_values(each=True)
 def argwhere(input: Tensor) -> Tensor:
     """The indices of nonzero elements, a row each."""
     return nonzero(input)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from ..tensor import Size, Tensor, method, wrap
+from ..tensor import Size, Tensor, method
 from . import view as V
 from .export import check_tensor, public
 from .registry import broadcast_shapes
@@ -79,13 +79,24 @@ def view(self: Tensor, *shape: Any, **named: Any) -> Tensor:
 
 
 def _view_dtype(x: Tensor, d: dtypes.dtype) -> Tensor:
-    try:
-        return wrap(x._data.view(d.np))
-    except ValueError as error:
-        raise RuntimeError(
-            f"view: {x.dtype} of shape {tuple(x.shape)} and strides {x.stride()} cannot be seen as "
-            f"{d}: {error}"
-        ) from None
+    shape, old, new = x._data.shape, x.dtype.itemsize, d.itemsize
+    if old != new:
+        problem, found = "", None
+        if not shape:
+            problem, found = "self.dim() cannot be 0", 0
+        elif shape[-1] * old % new:
+            problem, found = f"self.size(-1) must be divisible by {new // old}", shape[-1]
+        elif x.numel() and x.stride(-1) != 1:
+            problem, found = "self.stride(-1) must be 1", x.stride(-1)
+        if problem:
+            raise RuntimeError(
+                f"{problem} to view {x.dtype} as {d} (different element sizes), but got {found}; "
+                "reshape the tensor, or make it contiguous"
+            )
+    bits = V.view_dtype(x.detach(), dtype=d.np)  # bits have no derivative
+    if bits._data.__class__ is np.ndarray:
+        bits._view = None  # memory and counter are shared; PyTorch knows of no base either
+    return bits
 
 
 @method("view_as")

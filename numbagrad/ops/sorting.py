@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes, return_types
+from ..creation import linspace
+from ..dispatch import reads_values, values_of
 from ..tensor import Tensor, wrap
 from . import elementwise as E
 from . import view as V
@@ -14,9 +16,11 @@ from .export import check_promoted, check_tensor, public
 from .gather import (
     _at,
     gather_,
+    scatter_add_zeros,
     sort_order,
     take_rows,
 )
+from .reduce import aminmax
 from .reduction import argmax, sum_
 from .scatter import _at_least_1d
 from .search import running_place, search
@@ -206,6 +210,7 @@ def isin(
 
 
 @public()
+@reads_values(each=False)
 def unique(
     input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False,
     dim: int | None = None,
@@ -224,6 +229,7 @@ def unique(
 
 
 @public()
+@reads_values(each=False)
 def unique_consecutive(
     input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
@@ -247,6 +253,7 @@ def unique_consecutive(
 
 
 @public()
+@reads_values(each=True)
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     """How often each non-negative int occurs, or the sum of its weights."""
     w = None if weights is None else weights._data
@@ -285,12 +292,48 @@ def histogram(
     if isinstance(bins, Tensor):
         if bins._data.dtype is not x._data.dtype:
             raise RuntimeError("histogramdd(): input tensor and bins tensors should have one dtype")
-        edges: Any = _increasing("histogram", bins._data)
+        _check_increasing("histogram", bins)
+        edges = bins.detach()
     else:
-        edges = _bin_edges(x._data, bins, range)
-    weights = None if weight is None else weight._data.reshape(-1)
-    counts, _ = np.histogram(x._data.reshape(-1), edges, weights=weights, density=density)
-    return return_types.histogram(wrap(counts.astype(x._data.dtype)), wrap(np.array(edges)))
+        if bins <= 0:
+            raise RuntimeError(f"histogramdd(): bins must be > 0, but got {bins}")
+        edges = linspace(*_ends(x, range), bins + 1, dtype=dtypes.of(x._data.dtype))
+    weights = None if weight is None else weight.detach().to(x.dtype)
+    counts = counted(x.detach(), edges, weights)
+    if density:
+        counts = counts / (counts.sum() * E.sub(edges[1:], edges[:-1]))
+    return return_types.histogram(counts, V.clone(edges))
+
+
+def _ends(x: Tensor, given: tuple[float, float] | None) -> tuple[Tensor, Tensor]:
+    """The first and the last edge of a histogram: `given`, or the extrema of what is counted."""
+    if given is None and x.numel():
+        low, high = aminmax(x.detach())
+        known = values_of(x)
+        if known is not None and not np.isfinite(known).all():
+            raise RuntimeError(
+                f"histogramdd(): range of [{known.min()}, {known.max()}] is not finite; give range="
+            )
+    else:
+        low, high = (wrap(np.asarray(v, x._data.dtype)) for v in given or (0, 1))
+    same = E.eq(low, high)
+    return E.where(same, low - 0.5, low), E.where(same, high + 0.5, high)
+
+
+def counted(x: Tensor, edges: Tensor, weights: Tensor | None = None) -> Tensor:
+    """How many elements (or what sum of weights) lies between neighbouring edges.
+
+    The last interval includes its end; what lies outside and NaN is not counted.
+    """
+    n = edges._data.shape[0] - 1
+    x = V.reshape(x, (x.numel(),))
+    last = edges[-1]
+    places = search(edges, x, right=True) - 1
+    places = E.where(E.eq(x, last), n - 1, places)
+    inside = E.logical_and(E.ge(x, edges[0]), E.le(x, last))
+    places = E.where(inside, E.minimum(places, n - 1), n)
+    values = E.fill(x, 1) if weights is None else V.reshape(weights, (weights.numel(),))
+    return scatter_add_zeros(values, places, shape=(n + 1,), dim=0)[:n]
 
 
 @public(method=False)
@@ -341,7 +384,8 @@ def histogramdd(
     edges = []
     for i, b in enumerate(bins):
         if isinstance(b, Tensor):
-            edges.append(_increasing("histogramdd", b._data))
+            _check_increasing("histogramdd", b)
+            edges.append(b._data)
         else:
             limits = None if range is None else range[2 * i : 2 * i + 2]
             edges.append(_bin_edges(points[:, i], b, limits))
@@ -352,10 +396,10 @@ def histogramdd(
     )
 
 
-def _increasing(name: str, edges: Any) -> Any:
-    if (edges[1:] < edges[:-1]).any():
+def _check_increasing(name: str, edges: Tensor) -> None:
+    known = values_of(edges)
+    if known is not None and (known[..., 1:] < known[..., :-1]).any():
         raise RuntimeError(f"{name}(): the edges of bins must not decrease; sort them first")
-    return edges
 
 
 def _bin_edges(x: Any, bins: int, limits: Any) -> Any:

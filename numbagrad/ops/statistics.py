@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
+from ..creation import linspace
 from ..dispatch import values_of
 from ..tensor import Tensor, wrap
 from . import elementwise as E
@@ -18,9 +19,9 @@ from . import shape as S
 from . import view as V
 from .diagonals import diagonal
 from .export import check_tensor, public
-from .gather import gather_, scatter_add_zeros
+from .gather import gather_
 from .linalg import matmul as _matmul
-from .search import search
+from .sorting import counted
 from .view import wrap_dim
 
 
@@ -171,11 +172,5 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
         low, high = D.aminmax(x)
     same = E.eq(low, high)
     low, high = E.where(same, low - 1, low), E.where(same, high + 1, high)
-    # The last interval includes its end; what lies outside is counted beside them.
-    edges = low + (high - low) * wrap(np.arange(bins + 1) / bins)
-    places = search(edges, x, right=True) - 1
-    places = E.where(E.eq(x, high), bins - 1, places)
-    outside = E.logical_not(E.logical_and(E.ge(x, low), E.le(x, high)))
-    places = E.where(outside, bins, E.minimum(places, bins - 1))
-    counts = scatter_add_zeros(E.fill(x, 1), places, shape=(bins + 1,), dim=0)
-    return E.to_dtype(V.slice_(counts, index=(slice(0, bins),)), input._data.dtype)
+    edges = linspace(low, high, bins + 1, dtype=dtypes.float64)
+    return E.to_dtype(counted(x, edges), input._data.dtype)

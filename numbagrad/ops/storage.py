@@ -203,7 +203,7 @@ def as_strided_scatter(
 @method("untyped_storage")
 def _untyped_storage(self: Tensor) -> UntypedStorage:
     """The memory that this tensor shares with its views."""
-    return UntypedStorage(owner(_array(self, "untyped_storage")))
+    return UntypedStorage(owner(_array(self, "untyped_storage()")))
 
 
 @method("contiguous")
@@ -246,14 +246,14 @@ def _storage_offset(self: Tensor) -> int:
 @method("is_set_to")
 def _is_set_to(self: Tensor, tensor: Tensor) -> bool:
     """True if both are the same elements of the same memory, in the same order."""
-    a, b = _array(self, "is_set_to"), _array(tensor, "is_set_to")
+    a, b = _array(self, "is_set_to()"), _array(tensor, "is_set_to()")
     return a.ctypes.data == b.ctypes.data and a.shape == b.shape and a.strides == b.strides
 
 
 def _array(t: Tensor, name: str) -> Array:
     data = t._data
     if data.__class__ is not np.ndarray:
-        raise data.interpreter.concrete_error(t, f"{name}()")
+        raise data.interpreter.concrete_error(t, name)
     return data
 
 

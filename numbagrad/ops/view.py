@@ -66,6 +66,32 @@ permute = primitive(
 )
 
 
+def _other_bits(x: Any, *, dtype: Any) -> Any:
+    if dtype.itemsize != x.dtype.itemsize and x.size and x.strides[-1] != x.itemsize:
+        x = np.ascontiguousarray(x)  # a batch that lies otherwise
+    return x.view(dtype)
+
+
+view_dtype = primitive(
+    "view_dtype",
+    _other_bits,
+    lambda x, dtype: (
+        (*x.shape[:-1], x.shape[-1] * x.dtype.itemsize // dtype.itemsize)
+        if dtype.itemsize != x.dtype.itemsize
+        else x.shape,
+        dtype,
+    ),
+    view=True,
+    samples=lambda make: (
+        [call(make(2, 4), dtype=np.dtype(np.uint8)), call(make(1), dtype=np.dtype(np.uint8))]
+        if make.layout == "contiguous"
+        else []
+    ),
+    batch=SHIFT,
+    doc="The same bits in another dtype.",
+)
+
+
 def _expand(x: Any, *, shape: Shape) -> Any:
     offset = len(shape) - x.ndim
     strides = tuple(

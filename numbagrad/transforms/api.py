@@ -211,17 +211,38 @@ def stop_gradient(tree: Any) -> Any:
 # -- modules --------------------------------------------------------------------------------------
 
 
-def _owner(module: Any, path: str) -> tuple[dict[str, Any], str] | None:
-    """The dictionary that holds the parameter or buffer of this name."""
+_MISSING = object()  # there was no attribute
+
+
+def _owner(module: Any, path: str) -> tuple[dict[str, Any], str]:
+    """The dictionary that holds the parameter, buffer or other attribute of this name.
+
+    Raises:
+        KeyError: the name is empty.
+        AttributeError: there is no such submodule.
+        TypeError: the attribute is no tensor.
+    """
+    if not path:
+        raise KeyError("functional_call: the name of a parameter or buffer cannot be empty")
     *parents, name = path.split(".")
     for p in parents:
-        module = module._modules.get(p)
-        if module is None:
-            return None
+        inner = module._modules.get(p)
+        if inner is None:
+            known = sorted(module._modules)
+            raise AttributeError(
+                f"{type(module).__name__} has no submodule {p!r} for {path!r}: it has {known}"
+            )
+        module = inner
     for kind in (module._parameters, module._buffers):
         if name in kind:
             return kind, name
-    return None
+    now = getattr(module, name, None)
+    if now is not None and not isinstance(now, Tensor):
+        raise TypeError(
+            f"attribute {path!r}: {type(now).__name__} is not an instance of numbagrad.Tensor, and "
+            "only tensors can be replaced"
+        )
+    return module.__dict__, name
 
 
 def _tied(module: Any) -> dict[int, list[str]]:
@@ -250,24 +271,24 @@ def _swapped(module: Any, state: dict[str, Any], tie: bool, strict: bool) -> Ite
     before = []
     try:
         for path, value in state.items():
-            found = _owner(module, path)
-            if found is None:
-                if strict:
-                    continue
-                raise AttributeError(
-                    f"{type(module).__name__} has no parameter or buffer {path!r}; its names are "
-                    f"{sorted(known)}"
+            if value is not None and not isinstance(value, Tensor):
+                raise TypeError(
+                    f"functional_call: {value!r} for {path!r} is not an instance of "
+                    "numbagrad.Tensor"
                 )
-            kind, name = found
-            before.append((path, kind, name, kind[name]))
+            kind, name = _owner(module, path)
+            before.append((path, kind, name, kind.get(name, _MISSING)))
             kind[name] = value
         yield
         for path, kind, name, _ in before:
-            if path in given and kind[name] is not given[path]:
+            if path in given and kind.get(name, given[path]) is not given[path]:
                 given[path] = kind[name]  # a buffer that the module replaced
     finally:
         for _, kind, name, value in reversed(before):
-            kind[name] = value
+            if value is _MISSING:
+                kind.pop(name, None)
+            else:
+                kind[name] = value
 
 
 def _with_ties(state: dict[str, Any], tied: dict[int, list[str]]) -> dict[str, Any]:

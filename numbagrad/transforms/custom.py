@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..ir.pytree import flatten, unflatten
+from ..ir.pytree import flatten, shown, unflatten
 from ..ops.elementwise import to_dtype
 from ..tape import Edge
 from ..tensor import Tensor
@@ -94,7 +94,10 @@ class _Call:
         """The leaves of something that must have the structure and shapes of `likes`."""
         leaves, found = flatten(given)
         if found != structure:
-            raise TypeError(f"{self.name}: {what} must have the structure {structure}, got {found}")
+            raise TypeError(
+                f"{self.name}: {what} must have the structure {shown(structure)}, got "
+                f"{shown(found)}"
+            )
         for x, like in zip(leaves, likes, strict=True):
             if x is None or not isinstance(like, Tensor):
                 continue

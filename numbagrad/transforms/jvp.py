@@ -10,7 +10,7 @@ import numpy as np
 from ..autograd.api import grad as autograd_grad
 from ..dispatch import bind
 from ..inplace import update
-from ..ir.pytree import flatten, tree_map, unflatten
+from ..ir.pytree import flatten, shown, tree_map, unflatten
 from ..modes import set_fwd_grad_enabled, thread
 from ..ops.elementwise import add, to_dtype
 from ..ops.view import expand_to, reshape, view
@@ -71,7 +71,8 @@ class Dual(Level):
         return list(zip(outs, pushed, strict=True))
 
     def joined(self, *parts: Any) -> Tensor:
-        return wrap(self._result(*parts))
+        primal, *tangent = parts
+        return wrap(self._result(primal, tangent[0] if tangent else None))
 
     def _result(self, out: Tensor, tangent: Tensor | None) -> DualTracer:
         return DualTracer(self, settled(out), None if tangent is None else settled(tangent))
@@ -289,7 +290,7 @@ def jvp_of(
         raise RuntimeError(
             f"{where}: Expected primals and tangents to have the same python structure. For "
             "example, if primals is a tuple of 3 tensors, tangents also must be. Got primals with "
-            f"structure {structure} and tangents with structure {given}"
+            f"structure {shown(structure)} and tangents with structure {shown(given)}"
         )
     if not leaves:
         raise RuntimeError(f"{where}: Expected primals to contain at least one Tensor.")

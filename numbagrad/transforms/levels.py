@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from ..dispatch import Interpreter, bind, values_of
+from ..dispatch import Interpreter, bind, values_of, with_values
 from ..modes import thread
+from ..stack import at_user_line
 from ..tape import AccumulateGrad, Edge, Node, gradient_edge
 from ..tensor import INFERENCE, Tensor, version_counter, wrap
 from ..views import refresh
@@ -188,6 +189,7 @@ class Level(Interpreter):
         return RuntimeError(
             f"{what}: a tensor that was made inside {self.name} is used after {self.name} ended; "
             "return it from the transformed function instead of keeping it in a variable outside"
+            f"{at_user_line()}"
         )
 
     def custom(self, rule: Any, leaves: list[Any]) -> list[Any]:
@@ -219,6 +221,18 @@ class Level(Interpreter):
             return t._data.value
         return super().concrete(t, what)
 
+    def from_values(
+        self, reader: Callable[..., Any], each: bool, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        if not self.active:
+            raise self._ended(f"{reader.__name__}()")
+        below = {k: self._below(a) for k, a in kwargs.items()}
+        return reader(*map(self._below, args), **below)
+
+    def _below(self, a: Any) -> Any:
+        """The value of a tensor of this level on the level below; anything else as it is."""
+        return a._data.contents()[0] if isinstance(a, Tensor) and self._knows(a) else a
+
     def values(self, t: Tensor) -> Any:
         return values_of(t._data.contents()[0])
 
@@ -229,6 +243,13 @@ class Level(Interpreter):
         if t._data.__class__ is HeldTracer:
             return wrap(HeldTracer(self, t._data.value.detach()))
         return self.constant_of(t._data)
+
+    def with_values(self, t: Tensor, values: Tensor) -> Any:
+        data = values._data
+        inner = with_values(self._below(t), data.contents()[0])
+        if data.__class__ is HeldTracer:
+            return HeldTracer(self, inner)
+        return self.joined(inner, *(t._data.contents()[1:] if self.owns(t) else ()))._data
 
     def constant_of(self, data: Any) -> Tensor:
         """What :meth:`constant` returns for a tracer that only this level understands."""

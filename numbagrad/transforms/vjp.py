@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.api import grad as autograd_grad
-from ..ir.pytree import flatten, tree_map, unflatten
+from ..ir.pytree import flatten, shown, tree_map, unflatten
 from ..modes import thread
 from ..ops.elementwise import fill
 from ..tensor import Tensor, wrap
@@ -31,7 +31,10 @@ def check_argnums(argnums: Argnums, count: int) -> Argnums:
         raise RuntimeError(f"argnums must be int or Tuple[int, ...], got: {type(argnums)}")
     if isinstance(argnums, int):
         if not -count <= argnums < count:
-            raise RuntimeError(f"Got argnum={argnums}, but only {count} positional inputs")
+            raise RuntimeError(
+                f"Got argnum={argnums}, but only {count} positional inputs: argnums counts "
+                "positional arguments from 0; what is passed by keyword is not differentiated"
+            )
         return argnums % count
     for a in argnums:
         if not isinstance(a, int):
@@ -164,7 +167,15 @@ def _cotangent(c: Any, output: Tensor) -> Tensor:
             )
         return fill(output.detach(), 1)
     if not isinstance(c, Tensor):
-        raise TypeError(f"cotangents can be either Tensors or None, but got {type(c).__name__}")
+        raise TypeError(
+            f"vjp_fn: cotangents can be either Tensors or None, but got {type(c).__name__}; "
+            "convert it with ng.tensor(...)"
+        )
+    if c._data.shape != output._data.shape:
+        raise RuntimeError(
+            f"vjp_fn: Mismatch in shape: a cotangent has the shape {tuple(c.shape)}, and its "
+            f"output {tuple(output.shape)}; expand() it if it is to count for each element"
+        )
     return c
 
 
@@ -208,7 +219,8 @@ def vjp_of(
         if given != out_structure:
             raise RuntimeError(
                 "Expected pytree structure of cotangents to be the same as pytree structure of "
-                f"outputs to the function. cotangents: {given}, primal output: {out_structure}"
+                f"outputs to the function. cotangents: {shown(given)}, primal output: "
+                f"{shown(out_structure)}"
             )
         flat = [_cotangent(c, o) for c, o in zip(flat, outputs, strict=True)]
         records = thread.modes.grad and not thread.modes.inference
@@ -382,7 +394,8 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
         flat, given = flatten(tangents)
         if given != structure:
             raise RuntimeError(
-                f"Expected the tangents {given} to have the same argspec as the primals {structure}"
+                f"Expected the tangents {shown(given)} to have the same argspec as the primals "
+                f"{shown(structure)}"
             )
         for i, (t, x) in enumerate(zip(flat, leaves, strict=True)):
             if t._data.shape != x._data.shape or t._data.dtype != x._data.dtype:

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from ..inplace import update
-from ..ir.pytree import flatten, unflatten
+from ..ir.pytree import flatten, shown, unflatten
 from ..modes import thread
 from ..ops.batching import Batched, batch_elementwise, batch_loop
 from ..ops.elementwise import add
 from ..ops.view import cat, expand, permute, slice_, wrap_dim
+from ..stack import at_user_line
 from ..tensor import Tensor, wrap
 from .levels import HeldTracer, Level, LevelTracer, leave, settled
 
@@ -86,7 +87,7 @@ class Batch(Level):
             raise RuntimeError(
                 "vmap: called random operation while in randomness error mode. Please either use "
                 "the 'same' or 'different' randomness flags on vmap or perform the randomness "
-                "operation out of vmap"
+                f"operation out of vmap{at_user_line()}"
             )
         count = blocks if self.randomness == "same" else blocks * self.size
         outer = self._outer or thread.modes.trace
@@ -117,7 +118,7 @@ class Batch(Level):
             "Tensor `other` in extra_args that has more elements than `self`. This happened due to "
             "`other` being vmapped over but `self` not being vmapped over in a vmap. Use the "
             "out-of-place form, or make `self` from a mapped tensor, for instance with "
-            "ng.zeros_like(x) of a mapped x"
+            f"ng.zeros_like(x) of a mapped x{at_user_line()}"
         )
 
     def text(self, t: Tensor) -> str | None:
@@ -126,17 +127,56 @@ class Batch(Level):
         value = textwrap.indent(repr(t._data.value), "    ")
         return f"BatchedTensor(lvl={self.level}, bdim=0, value=\n{value}\n)"
 
+    def from_values(
+        self, reader: Callable[..., Any], each: bool, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        if not self.active or not any(map(self.owns, (*args, *kwargs.values()))):
+            return super().from_values(reader, each, args, kwargs)
+        name = reader.__name__
+        if not each:
+            raise RuntimeError(
+                f"vmap: {name}() of a mapped tensor has a result whose shape depends on the "
+                "values, which may differ between the elements of the batch. Use a mask and "
+                f"ng.where instead of indices, or call {name}() outside of vmap{at_user_line()}"
+            )
+        if self.size == 0:
+            raise RuntimeError(
+                f"vmap: {name}() reads the values of each element of the batch, and there are none"
+                f"{at_user_line()}"
+            )
+
+        def row(a: Any, i: int) -> Any:
+            return slice_(a._data.value, index=(i,)) if self.owns(a) else self._below(a)
+
+        found = [
+            flatten(reader(*[row(a, i) for a in args], **{k: row(a, i) for k, a in kwargs.items()}))
+            for i in range(self.size)
+        ]
+        columns = list(zip(*(leaves for leaves, _ in found), strict=True))
+        for column in columns:
+            shapes = [tuple(t.shape) for t in column]
+            if len(set(shapes)) > 1:
+                raise RuntimeError(
+                    f"vmap: {name}() gives results of different shapes for the elements of the "
+                    f"batch, which cannot be stacked: {', '.join(map(str, shapes))}"
+                    f"{at_user_line()}"
+                )
+        return unflatten(found[0][1], [
+            wrap(BatchTracer(self, cat(*[slice_(t, index=(None,)) for t in column], dim=0)))
+            for column in columns
+        ])  # fmt: skip
+
     def concrete_error(self, t: Tensor, what: str) -> Exception:
         if what == "item()":
             return RuntimeError(
                 "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap "
                 "over calling .item() on a Tensor, please try to rewrite what you're doing with "
-                "other operations."
+                f"other operations.{at_user_line()}"
             )
         return RuntimeError(
             "vmap: It looks like you're attempting to use a Tensor in some data-dependent control "
             f"flow or where its values must be known: {what}. A mapped tensor has a value for each "
-            "element of the batch; use ng.where to choose between values"
+            f"element of the batch; use ng.where to choose between values{at_user_line()}"
         )
 
 
@@ -162,7 +202,13 @@ def batch_of(level: Batch, x: Tensor, dim: int) -> Tensor:
 def unbatch(level: Batch, t: Tensor, dim: int) -> Tensor:
     """What a tensor of the level, or one that is the same for the whole batch, is outside."""
     value = leave(t._data.value) if level.owns(t) else level.spread(leave(level.released(t)))
-    return from_front(value, wrap_dim(dim, value.ndim))
+    if not -value.ndim <= dim < value.ndim:
+        raise IndexError(
+            f"vmap: out_dims: Dimension out of range (expected to be in range of [{-value.ndim}, "
+            f"{value.ndim - 1}], but got {dim}) for a result of shape {tuple(value.shape[1:])}, "
+            "to which the mapped dimension is added"
+        )
+    return from_front(value, dim % value.ndim)
 
 
 # -- the public function --------------------------------------------------------------------------
@@ -210,7 +256,7 @@ def _checked_inputs(func: Any, in_dims: Any, args: Any) -> tuple[list[Any], Any,
     if dims is None:
         raise ValueError(
             f"{where}in_dims is not compatible with the structure of `inputs`. in_dims has "
-            f"structure {flatten(in_dims)[1]} but inputs has structure {structure}."
+            f"structure {shown(flatten(in_dims)[1])} but inputs has structure {shown(structure)}."
         )
     sizes = []
     for i, (x, dim) in enumerate(zip(leaves, dims, strict=True)):
@@ -257,7 +303,8 @@ def _out_dims(func: Any, out_dims: Any, result: Any) -> list[Any]:
     if dims is None:
         raise ValueError(
             f"{where}out_dims is not compatible with the structure of `outputs`. out_dims has "
-            f"structure {flatten(out_dims)[1]} but outputs has structure {flatten(result)[1]}."
+            f"structure {shown(flatten(out_dims)[1])} but outputs has structure "
+            f"{shown(flatten(result)[1])}."
         )
     return dims
 

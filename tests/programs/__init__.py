@@ -22,6 +22,8 @@ MODULES = (
     "modes",
     "functions",
     "function_transforms",
+    "mapped_values",
+    "transformed",
     "extending",
     "hooks",
     "hooks_more",

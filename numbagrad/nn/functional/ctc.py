@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from ... import dtypes
-from ...creation import from_numpy
+from ...creation import from_numpy, tensor
+from ...dispatch import values_of
 from ...ops import elementwise as E
 from ...ops.export import check_tensor
 from ...ops.gather import gather_
@@ -21,18 +21,19 @@ from .loss import check_reduction
 Lengths = Tensor | Sequence[int]
 
 
-def _lengths(name: str, lengths: Lengths, batch: int, most: int | None) -> np.ndarray[Any, Any]:
-    values = lengths._data if isinstance(lengths, Tensor) else np.asarray(lengths)
-    if not isinstance(values, np.ndarray):
-        raise RuntimeError(
-            f"ctc_loss(): {name} cannot be traced: they say how much there is to compute; pass a "
-            "list of numbers"
-        )
-    values = values.reshape(-1)
-    if values.dtype.kind not in "iu":
+def _lengths(
+    name: str, lengths: Lengths, batch: int, most: int | None, bound: int
+) -> tuple[Tensor, int]:
+    """A length per sample, and the greatest: `bound` where a trace does not know the values."""
+    t = lengths if isinstance(lengths, Tensor) else tensor(list(lengths), dtype=dtypes.int64)
+    t = t.reshape(-1)
+    if t.dtype.is_floating_point or t.dtype.is_complex or t.dtype == dtypes.bool:
         raise RuntimeError(f"{name} must be integral")
-    if len(values) != batch:
-        raise RuntimeError(f"{name} must be of size batch_size: {len(values)} is not {batch}")
+    if t.shape[0] != batch:
+        raise RuntimeError(f"{name} must be of size batch_size: {t.shape[0]} is not {batch}")
+    values = values_of(t)
+    if values is None:
+        return t.long(), bound
     if batch and values.min() < 0:
         raise RuntimeError(
             f"Expected {name} to have value at least 0, but got value {values.min()}"
@@ -41,22 +42,23 @@ def _lengths(name: str, lengths: Lengths, batch: int, most: int | None) -> np.nd
         raise RuntimeError(
             f"Expected {name} to have value at most {most}, but got value {values.max()}"
         )
-    return values.astype(np.int64)
+    return t.long(), int(values.max(initial=0))
 
 
-def _padded_targets(targets: Tensor, lengths: np.ndarray[Any, Any], batch: int) -> Tensor:
+def _padded_targets(targets: Tensor, lengths: Tensor, longest: int) -> Tensor:
     """(batch, longest), for targets that may be concatenated."""
-    longest = int(lengths.max(initial=0))
+    batch = lengths.shape[0]
     if targets.ndim == 1:
-        if targets.shape[0] != lengths.sum():
+        values = lengths._data
+        if isinstance(values, np.ndarray) and targets.shape[0] != values.sum():
             raise RuntimeError(
                 "Expected the concatenated targets to have as many elements as target_lengths sum "
-                f"to: {targets.shape[0]} is not {lengths.sum()}"
+                f"to: {targets.shape[0]} is not {values.sum()}"
             )
-        starts = np.cumsum(lengths) - lengths
-        index = starts[:, None] + np.arange(longest)
+        starts = lengths.cumsum(0) - lengths
+        index = starts.unsqueeze(1) + from_numpy(np.arange(longest))
         # Beyond a target any class will do: its states are not read.
-        return targets[from_numpy(np.minimum(index, max(targets.shape[0] - 1, 0)))]
+        return targets[index.clamp(max=max(targets.shape[0] - 1, 0))]
     if targets.ndim != 2 or targets.shape[0] != batch or targets.shape[1] < longest:
         raise RuntimeError(
             f"Expected tensor to have size at least {longest} at dimension 1, but got size "
@@ -75,7 +77,7 @@ def _log_sum(x: Tensor, dim: int) -> Tensor:
     return E.where(none, -math.inf, E.log(E.where(none, 1.0, total)) + top.squeeze(dim))
 
 
-def _forward(emitted: Tensor, repeats: Tensor, steps: np.ndarray[Any, Any]) -> list[Tensor]:
+def _forward(emitted: Tensor, repeats: Tensor) -> list[Tensor]:
     """log of the sum over all paths to each state, after each step.
 
     Args:
@@ -88,7 +90,7 @@ def _forward(emitted: Tensor, repeats: Tensor, steps: np.ndarray[Any, Any]) -> l
     rest = E.fill(emitted[0, :, 2:], -math.inf)
     alpha = cat([first, rest], 1)
     found = [alpha]
-    for t in range(1, int(steps.max(initial=0))):
+    for t in range(1, emitted.shape[0]):
         one = cat([low, alpha[:, : states - 1]], 1)
         two = cat([low, low, alpha[:, : states - 2]], 1) if states > 1 else low
         two = E.where(repeats, -math.inf, two)
@@ -140,26 +142,24 @@ def ctc_loss(
         raise RuntimeError("blank must be in label range")
     if targets.dtype not in (dtypes.int64, dtypes.int32):
         raise RuntimeError(f"targets must be int64 or int32, but got {targets.dtype}")
-    steps = _lengths("input_lengths", input_lengths, batch, time)
-    sizes = _lengths("target_lengths", target_lengths, batch, None)
+    steps, count = _lengths("input_lengths", input_lengths, batch, time, time)
+    most = targets.shape[-1]
+    sizes, longest = _lengths("target_lengths", target_lengths, batch, None, most)
     check_reduction(log_probs, reduction)
     if targets.ndim == 1 and single:
         targets = targets.unsqueeze(0)
-    labels = _padded_targets(targets, sizes, batch).long()
-    losses = _losses(log_probs, labels, steps, sizes, blank)
+    labels = _padded_targets(targets, sizes, longest).long()
+    losses = _losses(log_probs[: max(count, 1)], labels, steps, sizes, blank)
     if zero_infinity:
         losses = E.where(E.eq(losses, math.inf), 0.0, losses)
     if reduction == "none":
         return losses.squeeze(0) if single else losses
     if reduction == "sum":
         return losses.sum()
-    return (losses / clamp_min(from_numpy(sizes), 1).to(losses.dtype)).mean()
+    return (losses / clamp_min(sizes, 1).to(losses.dtype)).mean()
 
 
-def _losses(
-    log_probs: Tensor, labels: Tensor, steps: np.ndarray[Any, Any], sizes: np.ndarray[Any, Any],
-    blank: int,
-) -> Tensor:  # fmt: skip
+def _losses(log_probs: Tensor, labels: Tensor, steps: Tensor, sizes: Tensor, blank: int) -> Tensor:
     batch, longest = labels.shape
     # The states of a path: blank, label, blank, label, ..., blank.
     blanks = E.fill(labels, blank)
@@ -167,20 +167,19 @@ def _losses(
     states = cat([states, E.fill(labels.new_zeros((batch, 1)), blank)], 1)
     before = cat([E.fill(states[:, :2], blank), states[:, :-2]], 1)[:, : states.shape[1]]
     repeats = E.logical_or(E.eq(states, blank), E.eq(states, before))
-    count = max(int(steps.max(initial=0)), 1)
-    used = log_probs[:count]
-    index = states.unsqueeze(0).expand(len(used), *states.shape)
-    alphas = stack(_forward(gather_(used, index, dim=2), repeats, steps))
+    count = len(log_probs)
+    index = states.unsqueeze(0).expand(count, *states.shape)
+    alphas = stack(_forward(gather_(log_probs, index, dim=2), repeats))
     rows = from_numpy(np.arange(batch))
-    ends = alphas[from_numpy(np.maximum(steps - 1, 0)), rows]
-    last = gather_(ends, from_numpy(2 * sizes[:, None]), dim=1)
-    label = gather_(ends, from_numpy(np.maximum(2 * sizes - 1, 0)[:, None]), dim=1)
-    label = E.where(from_numpy(sizes[:, None] == 0), -math.inf, label)
+    ends = alphas[clamp_min(steps - 1, 0), rows]
+    last = gather_(ends, (2 * sizes).unsqueeze(1), dim=1)
+    label = gather_(ends, clamp_min(2 * sizes - 1, 0).unsqueeze(1), dim=1)
+    label = E.where(E.eq(sizes, 0).unsqueeze(1), -math.inf, label)
     losses = -_log_sum(cat([last, label], 1), 1)
-    if not steps.all():  # nothing can be aligned with no input but no target
-        nothing = np.where(sizes == 0, 0.0, math.inf)
-        losses = E.where(from_numpy(steps == 0), from_numpy(nothing).to(losses.dtype), losses)
+    # Nothing can be aligned with no input but no target.
+    nothing = E.where(E.eq(sizes, 0), 0.0, math.inf)
+    losses = E.where(E.eq(steps, 0), nothing.to(losses.dtype), losses)
     # PyTorch's gradient contains that of log_softmax's normalisation; this adds 0 with its slope.
-    inside = from_numpy(np.arange(count)[:, None] < steps)
-    total = E.where(inside, E.exp(used).sum(2), 0.0).sum(0)
+    inside = E.lt(from_numpy(np.arange(count)[:, None]), steps)
+    total = E.where(inside, E.exp(log_probs).sum(2), 0.0).sum(0)
     return losses + (total - total.detach())

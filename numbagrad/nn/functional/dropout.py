@@ -32,12 +32,12 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
 def _masked(x: Tensor, shape: tuple[int, ...], p: float, training: bool, inplace: bool) -> Tensor:
     if not training or p == 0:
         return x
-    # p = 1 keeps nothing: 1 / (1 - p) must not meet a kept element.
-    scale = 0.0 if p == 1 else 1 / (1 - p)
 
     def masked(t: Tensor) -> Tensor:
+        if p == 1:  # nothing is left to chance
+            return t * 0.0
         keep = E.ge(rand(shape), p)
-        return t * (keep.to(t.dtype) * scale)
+        return t * (keep.to(t.dtype) * (1 / (1 - p)))
 
     return in_place("dropout_", masked, x) if inplace else masked(x)
 

@@ -109,8 +109,8 @@ def embedding_bag(
         max_norm: rows used here whose norm is larger are scaled to it first, in place.
 
     Raises:
-        ValueError: shapes, offsets or a mode that do not fit.
-        RuntimeError: indices that are not integers.
+        ValueError: shapes or a mode that do not fit.
+        RuntimeError: offsets that do not fit, or indices that are not integers.
         NotImplementedError: `scale_grad_by_freq` or `sparse`, or weights for another mode.
 
     >>> import numbagrad as ng
@@ -197,24 +197,25 @@ def _starts(input: Tensor, offsets: Tensor | None, include_last: bool) -> Tensor
         raise ValueError("include_last_offset: number of offset should be at least 1")
     known = values_of(offsets)
     if known is not None:
-        _check_starts(known.reshape(-1), length)
+        for row in known.reshape(-1, offsets.shape[0]):  # several under vmap
+            _check_starts(row, length)
     starts = offsets.detach().long()
     return starts if include_last else joining.cat([starts, starts.new_full((1,), length)])
 
 
 def _check_starts(starts: np.ndarray[Any, Any], length: int) -> None:
     if len(starts) and starts[0] != 0:
-        raise ValueError(
+        raise RuntimeError(
             "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from "
             f"position 0. However, got {starts[0]}"
         )
     if len(starts) and starts[-1] > length:
-        raise ValueError(
+        raise RuntimeError(
             f"offsets[-1] can not be greater than input's length({length}). However, got "
             f"offsets[-1] of {starts[-1]}"
         )
     if (np.diff(starts) < 0).any():
-        raise ValueError(f"offsets must not decrease, but got {starts.tolist()}")
+        raise RuntimeError(f"offsets must not decrease, but got {starts.tolist()}")
 
 
 def _largest(rows: Tensor, starts: Tensor, counts: Tensor, used: Tensor | None) -> Tensor:

@@ -122,8 +122,9 @@ def huber_loss(
         )
     _check_pair("huber_loss", input, target)
     check_tensor("huber_loss", input, kinds="f", refusal=RuntimeError)
-    d = E.abs(input - target)
-    loss = E.where(E.le(d, delta), E.square(d) * 0.5, (d - 0.5 * delta) * delta)
+    residual = input - target
+    d = E.abs(residual)  # squared it would have no curvature at 0
+    loss = E.where(E.le(d, delta), E.square(residual) * 0.5, (d - 0.5 * delta) * delta)
     return _weighted(loss, weight, reduction)
 
 
@@ -144,10 +145,12 @@ def smooth_l1_loss(
         raise RuntimeError(f"smooth_l1_loss does not support negative values for beta, got {beta}")
     reduction = legacy_reduction(size_average, reduce, reduction, "smooth_l1_loss")
     _check_pair("smooth_l1_loss", input, target)
-    d = E.abs(input - target)
+    residual = input - target
+    d = E.abs(residual)
     if beta == 0:
         return reduced(d, reduction)
-    return reduced(E.where(E.lt(d, beta), E.square(d) * (0.5 / beta), d - 0.5 * beta), reduction)
+    near = E.square(residual) * (0.5 / beta)
+    return reduced(E.where(E.lt(d, beta), near, d - 0.5 * beta), reduction)
 
 
 def kl_div(
