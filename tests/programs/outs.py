@@ -143,7 +143,6 @@ def out_of_products(lib):
         lambda: lib.tensordot(m, n, 1, out=o2), lambda: lib.cross(
             t(lib, 1.0, 0.0, 0.0), t(lib, 0.0, 1.0, 0.0), dim=0, out=lib.empty(3)),
         lambda: lib.triu(m, 1, out=o2),
-        lambda: lib.matmul(m, n, out=m),
     )]  # fmt: skip
 
 
@@ -240,7 +239,7 @@ def out_that_overlaps(lib):
     return [outcome(f) for f in (
         lambda: lib.add(a, 1, out=a), lambda: lib.add(a[1:], 1, out=a[:-1]),
         lambda: lib.exp(m, out=m.t()),
-        lambda: lib.cumsum(a, 0, out=a), lambda: lib.mm(m, m, out=m),
+        lambda: lib.cumsum(a, 0, out=a),  # a product: what PyTorch's gives depends on the CPU
         lambda: lib.mul(a[:1], a, out=a), lambda: lib.add(a, 1, out=a.view(6)),
         lambda: lib.sort(a, out=(a, lib.empty(6, dtype=lib.int64))),
         lambda: lib.where(m > 1, m, m.t(), out=m),
