@@ -733,3 +733,27 @@ def test_one_hot_under_vmap_and_compile():
     assert ng.equal(func.vmap(f)(i), f(i)) and ng.equal(ng.compile(f)(i), f(i))
     with pytest.raises(RuntimeError, match="4 is not below 4"):
         func.vmap(f)(i + 1)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (
+            lambda x: func.jvp(lambda d: d["a"], ({"a": x},), ({"b": [x, x]},)),
+            RuntimeError,
+            r"structure \(\{'a': \*\},\) and tangents with structure \(\{'b': \[\*, \*\]\},\)",
+        ),
+        (lambda x: func.vjp(ng.sin, x)[1](x[:1]), RuntimeError, r"shape \(1,\).*output \(2,\)"),
+        (lambda x: func.vmap(ng.sin, out_dims=1)(x), IndexError, r"out_dims.*got 1.*shape \(\)"),
+        (lambda x: func.grad(ng.sin, argnums=1)(x), RuntimeError, "counts positional arguments"),
+        (lambda x: func.vmap(ng.rand_like)(x), RuntimeError, r"randomness[^|]*test_transforms\.py"),
+        (
+            lambda x: func.functional_call(ng.nn.Linear(2, 2), {"inner.weight": x}, x),
+            AttributeError,
+            r"no submodule 'inner' for 'inner\.weight'",
+        ),
+    ],
+)
+def test_messages_say_what_and_where(call, error, message):
+    with pytest.raises(error, match=f"(?s){message}"):
+        call(ng.ones(2))
