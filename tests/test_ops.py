@@ -238,6 +238,13 @@ def test_histogram_of_points():
         ng.histogram(points, ng.tensor([1.0, 0.0]))
 
 
+def test_gradient_of_logaddexp_at_infinity():
+    x = ng.tensor([math.inf, -math.inf, 1.0], requires_grad=True)
+    y = ng.tensor([0.0, 0.0, math.inf])
+    (g,) = ng.autograd.grad(ng.logaddexp(x, y).sum(), x)
+    assert g.tolist() == [1.0, 0.0, 0.0]
+
+
 def test_logaddexp_keeps_the_branch_of_the_larger_number():
     a, b = (ng.tensor(v, dtype=ng.complex128, requires_grad=True) for v in (-2 + 9j, -3 - 7j))
     y = ng.logaddexp(a, b)

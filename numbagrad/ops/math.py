@@ -294,9 +294,10 @@ def logaddexp(input: Tensor, other: Tensor) -> Tensor:
         high, low = E.where(first, input, other), E.where(first, other, input)
         empty = E.eq(E.real(high), -math.inf)  # -inf - -inf is NaN
         return E.where(empty, high, E.log1p(E.exp(E.where(empty, low, low - high))) + high)
-    top = E.maximum(E.real(input), E.real(other)).detach()
-    top = E.where(E.isfinite(top), top, E.fill(top, 0))
-    return E.log(E.exp(input - top) + E.exp(other - top)) + top
+    first = E.ge(input, other)
+    high, low = E.where(first, input, other), E.where(first, other, input)
+    equal = E.logical_and(E.eq(high, low), E.isinf(high))  # inf - inf is NaN
+    return E.where(equal, high, high + E.log1p(E.exp(low - high)))
 
 
 @public(inplace=True, out=True)
