@@ -108,7 +108,7 @@ def define(module: str) -> tuple[str, str]:
     for line in module.splitlines():
         if line.startswith(_USED):
             continue
-        call = _CALL.match(line)
+        call = _CALL.match(line) if PREFIX in line else None
         if row and (call is None or not _continues(row, call)):
             lines += _call_once(row, definitions, declarations)
             row = []
