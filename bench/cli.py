@@ -10,12 +10,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench import compare as comparison
-from bench import report as reports
+from bench import compare as comparison, report as reports
 from bench.libraries import LIBRARIES, OURS, PEERS
 from bench.result import Run
-from bench.runner import Settings
-from bench.runner import run as run_all
+from bench.runner import Settings, run as run_all
 from bench.workload import collect
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)

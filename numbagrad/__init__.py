@@ -3,7 +3,7 @@
 import math as _math
 from importlib import import_module as _import_module
 from importlib.util import find_spec as _find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import (
     autograd,
@@ -17,36 +17,40 @@ from . import (
     sampling,
     typed,
 )
-from .devices import device, get_default_device, set_default_device
+from .devices import (
+    device as device,
+    get_default_device as get_default_device,
+    set_default_device as set_default_device,
+)
 from .dtypes import (
-    bool,
-    complex64,
-    complex128,
-    dtype,
-    float16,
-    float32,
-    float64,
-    get_default_dtype,
-    int8,
-    int16,
-    int32,
-    int64,
-    promote_types,
-    set_default_dtype,
-    uint8,
+    bool as bool,
+    complex64 as complex64,
+    complex128 as complex128,
+    dtype as dtype,
+    float16 as float16,
+    float32 as float32,
+    float64 as float64,
+    get_default_dtype as get_default_dtype,
+    int8 as int8,
+    int16 as int16,
+    int32 as int32,
+    int64 as int64,
+    promote_types as promote_types,
+    set_default_dtype as set_default_dtype,
+    uint8 as uint8,
 )
 from .modes import (
-    enable_grad,
-    inference_mode,
-    is_grad_enabled,
-    is_inference_mode_enabled,
-    no_grad,
-    set_grad_enabled,
+    enable_grad as enable_grad,
+    inference_mode as inference_mode,
+    is_grad_enabled as is_grad_enabled,
+    is_inference_mode_enabled as is_inference_mode_enabled,
+    no_grad as no_grad,
+    set_grad_enabled as set_grad_enabled,
 )
 from .ops import everything as _everything
 from .ops.export import EXPORTS, publish_registry
-from .random import Generator, default_generator
-from .tensor import Size, Tensor
+from .random import Generator as Generator, default_generator as default_generator
+from .tensor import Size as Size, Tensor as Tensor
 
 __version__ = "0.1.0"
 
@@ -59,6 +63,42 @@ cfloat, cdouble = complex64, complex128
 pi, e, inf, nan = _math.pi, _math.e, _math.inf, _math.nan
 newaxis = None
 tensor = creation.tensor  # not the submodule of that name
+
+if TYPE_CHECKING:  # for editors and type checkers: the names of _LAZY
+    from . import (
+        amp as amp,
+        backends as backends,
+        cpu as cpu,
+        cuda as cuda,
+        distributions as distributions,
+        fft as fft,
+        func as func,
+        linalg as linalg,
+        masked as masked,
+        nn as nn,
+        optim as optim,
+        profiler as profiler,
+        signal as signal,
+        special as special,
+        testing as testing,
+        utils as utils,
+    )
+    from .amp import autocast as autocast, is_autocast_enabled as is_autocast_enabled
+    from .autograd import is_anomaly_enabled as is_anomaly_enabled
+    from .backends import (
+        are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled,
+        get_float32_matmul_precision as get_float32_matmul_precision,
+        set_float32_matmul_precision as set_float32_matmul_precision,
+        use_deterministic_algorithms as use_deterministic_algorithms,
+    )
+    from .compiled import compile as compile
+    from .func import vmap as vmap
+    from .numba_functions import numba_function as numba_function
+    from .runtime.threads import (
+        get_num_threads as get_num_threads,
+        set_num_threads as set_num_threads,
+    )
+    from .serialization import load as load, save as save
 
 # Loaded when first used: `import numbagrad` costs little more than `import numpy`.
 _LAZY = {

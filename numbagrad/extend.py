@@ -25,8 +25,7 @@ from typing import Any
 
 from .eager import COMPARE, FLOATING, PROMOTE, REAL, DtypeRule
 from .inplace import in_place_form
-from .ops.export import EXPORTS, publish_op
-from .ops.export import publish as _publish_function
+from .ops.export import EXPORTS, publish as _publish_function, publish_op
 from .ops.registry import Op, elementwise, primitive
 from .tensor import Tensor
 

@@ -15,11 +15,7 @@ import numpy as np
 
 from . import dtypes
 from .linalg import vector_norm
-from .ops import elementwise as E
-from .ops import math as M
-from .ops import nn
-from .ops import reduce as D
-from .ops import sorting as S
+from .ops import elementwise as E, math as M, nn, reduce as D, sorting as S
 from .ops.export import check_tensor
 from .ops.view import expand_to
 from .tensor import Tensor

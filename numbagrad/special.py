@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .ops import composite as C
-from .ops import elementwise as E
-from .ops import math as M
+from .ops import composite as C, elementwise as E, math as M
 from .ops.export import EXPORTS, NAMESPACES, accepts_out, check_tensor, operands
 from .tensor import Tensor
 

@@ -19,8 +19,7 @@ from bench.libraries import LIBRARIES, OURS, Library
 from bench.machine import Others
 from bench.report import warnings
 from bench.result import Measured, Run, WorkloadResult
-from bench.runner import Settings
-from bench.runner import run as run_all
+from bench.runner import Settings, run as run_all
 from bench.stats import ratios, summarize
 from bench.workload import collect
 

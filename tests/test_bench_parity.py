@@ -8,8 +8,7 @@ from importlib.util import find_spec
 import pytest
 
 from bench.libraries import LIBRARIES, OURS
-from bench.runner import Settings
-from bench.runner import run as run_all
+from bench.runner import Settings, run as run_all
 from bench.workload import Kind, collect
 
 STEADY = [name for name, (_, w) in collect().items() if w.kind is Kind.STEADY]

@@ -854,7 +854,7 @@ def test_unhashable_argument():
 
         f(ng.ones(1), {1, 2})
     with pytest.raises(TypeError, match="takes a function or module, got int"):
-        ng.compile(3)
+        ng.compile(3)  # type: ignore[arg-type]
 
 
 def test_warning_names_the_changing_argument():

@@ -8,8 +8,10 @@ import pytest
 
 import numbagrad as ng
 from numbagrad.ir.trace import trace
-from numbagrad.passes import PIPELINE
-from numbagrad.passes import run as run_passes  # before the tests put their verifier in its place
+from numbagrad.passes import (
+    PIPELINE,
+    run as run_passes,  # before the tests put their verifier in its place
+)
 
 X = ng.ones(4, 6)
 

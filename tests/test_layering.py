@@ -222,3 +222,16 @@ def test_the_compiler_loads_no_modules_of_nn():
         "import sys, numbagrad as ng; ng.compile(lambda x: x + 1)(ng.ones(3)); print(*sys.modules)"
     )
     assert not [m for m in python(code).split() if m.startswith("numbagrad.nn")]
+
+
+def test_type_checkers_know_the_lazy_names():
+    """What `numbagrad` loads when it is asked for is imported for them at the top."""
+    tree = ast.parse(Path(numbagrad.__file__).read_text())
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    found = {}
+    for node in block.body:
+        assert isinstance(node, ast.ImportFrom)
+        for alias in node.names:
+            assert alias.asname == alias.name, "else it counts as private"
+            found[alias.name] = node.module or alias.name
+    assert found == numbagrad._LAZY

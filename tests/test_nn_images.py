@@ -34,7 +34,7 @@ def test_adaptive_mean_of_other_parts_does_not_see_infinity():
         lambda x: F.adaptive_avg_pool2d(x, (2, 3)),
         lambda x: F.adaptive_max_pool2d(x, (2, 3)),
         lambda x: F.lp_pool2d(x * x + 0.1, 3, 2),
-        lambda x: F.max_unpool2d(*F.max_pool2d(x, 2, return_indices=True), 2),
+        lambda x: F.max_unpool2d(*F.max_pool2d(x, 2, return_indices=True), 2),  # type: ignore[call-arg]
         lambda x: F.local_response_norm(x, 2, alpha=0.5),
         lambda x: F.interpolate(x, scale_factor=1.7, mode="bilinear"),
         lambda x: F.interpolate(x, (5, 3), mode="bicubic", align_corners=True),

@@ -75,6 +75,7 @@ def test_states():
 def test_copies_and_dtypes():
     lazy = copy.deepcopy(nn.LazyBatchNorm1d()).double()
     y = lazy(ng.ones(2, 3, dtype=ng.float64))
+    assert lazy.running_mean is not None and lazy.num_batches_tracked is not None
     assert y.dtype is ng.float64 and lazy.running_mean.dtype is ng.float64
     assert lazy.num_batches_tracked.item() == 1
 

@@ -148,6 +148,7 @@ def test_attention_to_one_more_key():
     biased = ng.nn.MultiheadAttention(4, 2, add_bias_kv=True)
     for other in (zero, biased):
         other.load_state_dict(plain.state_dict(), strict=False)
+    assert biased.bias_k is not None and biased.bias_v is not None
     with ng.no_grad():  # a learned key and value of zeros
         biased.bias_k.zero_()
         biased.bias_v.zero_()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import numba
 import numpy as np
@@ -160,11 +161,14 @@ def test_shapes_in_a_compiled_function():
         ng.compile(lambda x: lying(x) + 1)(X)
 
 
+THREE: Any = 3
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: ng.numba_function(3), TypeError, "forward must be a function, got int"),
-        (lambda: ng.numba_function(cube, 3), TypeError, "backward must be a function"),
+        (lambda: ng.numba_function(THREE), TypeError, "forward must be a function, got int"),
+        (lambda: ng.numba_function(cube, THREE), TypeError, "backward must be a function"),
         (lambda: ng.numba_function(cube, outputs=0), ValueError, "positive number, got 0"),
         (lambda: ONCE(2.0, 3.0), TypeError, "one argument at least"),
         (lambda: ONCE(X, "a"), TypeError, "argument 1 must be a tensor or a number, got str"),

@@ -7,8 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from numbagrad.runtime import blas, threads
-from numbagrad.runtime import layout as at
+from numbagrad.runtime import blas, layout as at, threads
 from numbagrad.runtime.executor import Program
 
 

@@ -9,8 +9,7 @@ import threading
 import numpy as np
 import pytest
 
-from numbagrad.runtime import compiler, executor, threads
-from numbagrad.runtime import layout as at
+from numbagrad.runtime import compiler, executor, layout as at, threads
 from numbagrad.runtime.executor import Program
 
 COUNT = """

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..ir.graph import Eqn, Var
-from ..runtime import blas
-from ..runtime import layout as at
+from ..runtime import blas, layout as at
 from . import lookup, loops
 from .parts import put_together
 from .places import Kernel, Place

@@ -10,8 +10,7 @@ import numpy as np
 from .. import dtypes
 from ..dispatch import reads_values
 from ..tensor import Tensor, method, wrap
-from . import elementwise as E
-from . import view as V
+from . import elementwise as E, view as V
 from .export import check_tensor, public
 from .joining import stack
 from .scatter import index_select

@@ -9,9 +9,7 @@ import numpy as np
 
 from .. import return_types
 from ..tensor import Tensor
-from . import elementwise as E
-from . import reduce as D
-from . import view as V
+from . import elementwise as E, reduce as D, view as V
 from .batching import SHIFT
 from .export import check_tensor, public
 from .registry import call, primitive

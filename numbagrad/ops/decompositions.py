@@ -11,18 +11,12 @@ import numpy as np
 from .. import dtypes, return_types
 from ..errors import LinAlgError
 from ..tensor import Tensor, wrap
-from . import elementwise as E
-from . import factor as F
-from . import inverses as I
-from . import matrix_parts as P
-from . import view as V
+from . import elementwise as E, factor as F, inverses as I, matrix_parts as P, view as V
 from .diagonals import diagonal as _diagonal
 from .export import check_tensor, public
 from .matrices import check_matrix, check_square, eye_like
-from .products import cross as _cross
-from .products import matmul
-from .reduce import cumprod
-from .reduce import sum as sum_
+from .products import cross as _cross, matmul
+from .reduce import cumprod, sum as sum_
 from .solutions import inv
 
 # -- determinants ---------------------------------------------------------------------------------

@@ -8,8 +8,7 @@ from typing import Any
 
 from .. import dtypes
 from ..tensor import Tensor
-from . import linalg as L
-from . import view as V
+from . import linalg as L, view as V
 from .elementwise import to_dtype
 from .export import check_tensor
 from .reduction import sum_

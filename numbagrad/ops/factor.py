@@ -21,9 +21,7 @@ import numpy as np
 
 from .. import dtypes
 from ..tensor import Tensor, wrap
-from . import elementwise as E
-from . import lapack
-from . import view as V
+from . import elementwise as E, lapack, view as V
 from .gather import gather_, sort_order
 from .inverses import solve, solve_triangular
 from .linalg import matmul

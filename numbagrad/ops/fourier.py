@@ -14,8 +14,7 @@ import numpy as np
 
 from .. import dtypes
 from ..tensor import Tensor, wrap
-from . import elementwise as E
-from . import view as V
+from . import elementwise as E, view as V
 from .arrange import roll
 from .batching import SHIFT
 from .export import check_tensor, public

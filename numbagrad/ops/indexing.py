@@ -10,8 +10,7 @@ from .. import dtypes
 from ..dispatch import reads_values
 from ..inplace import assign, check_history, update
 from ..tensor import Tensor, method, wrap
-from . import elementwise as E
-from . import view as V
+from . import elementwise as E, view as V
 from .export import NUMBERS, check_tensor, public
 from .gather import (
     add_rows,

@@ -11,8 +11,7 @@ import numpy as np
 
 from .. import dtypes
 from ..tensor import Tensor
-from . import elementwise as E
-from . import lapack
+from . import elementwise as E, lapack
 from .batching import Batched
 from .linalg import matmul, transpose_last
 from .matrix_parts import (

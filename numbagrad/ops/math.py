@@ -12,8 +12,7 @@ from .. import dtypes
 from ..eager import FLOATING
 from ..kernels import reference as ref
 from ..tensor import Tensor, wrap
-from . import elementwise as E
-from . import view as V
+from . import elementwise as E, view as V
 from .export import check_promoted, check_tensor, operand, operands, public, publish_operators
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..tensor import Tensor
-from . import elementwise as E
-from . import matrix_parts as P
-from . import view as V
+from . import elementwise as E, matrix_parts as P, view as V
 from .export import check_tensor
 
 

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..tensor import Tensor, wrap
-from . import elementwise as E
-from . import view as V
+from . import elementwise as E, view as V
 from .batching import Batched
 from .linalg import transpose_last
 from .registry import call

@@ -10,8 +10,7 @@ import numpy as np
 from ..inplace import assign, check_history, check_mutable, check_overlap, update
 from ..modes import thread
 from ..tensor import Tensor, count_change, extras, method, wrap
-from . import elementwise as E
-from . import view as V
+from . import elementwise as E, view as V
 from .export import NUMBERS, check_tensor, operand, public
 from .registry import Op
 from .shape import expand, squeeze, t, transpose, unsqueeze

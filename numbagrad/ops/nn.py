@@ -15,10 +15,7 @@ from .. import dtypes
 from ..dispatch import bind, values_of
 from ..runtime import openblas
 from ..tensor import Tensor, wrap
-from . import elementwise as E
-from . import linalg as L
-from . import reduction as R
-from . import view as V
+from . import elementwise as E, linalg as L, reduction as R, view as V
 from .batching import (
     SHIFT,
     Batched,

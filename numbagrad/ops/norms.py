@@ -9,12 +9,14 @@ import numpy as np
 
 from .. import dtypes
 from ..tensor import Tensor, wrap
-from . import elementwise as E
-from . import factor as F
-from . import inverses as I
-from . import matrix_parts as P
-from . import reduce as D
-from . import view as V
+from . import (
+    elementwise as E,
+    factor as F,
+    inverses as I,
+    matrix_parts as P,
+    reduce as D,
+    view as V,
+)
 from .export import check_tensor, public
 from .matrices import check_matrix, check_square
 from .shape import unsqueeze

@@ -6,8 +6,7 @@ from typing import Any
 
 from .. import dtypes
 from ..tensor import Tensor, wrap
-from . import linalg as L
-from . import view as V
+from . import linalg as L, view as V
 from .arrange import roll
 from .elementwise import conj
 from .export import check_promoted, check_tensor, public, publish_operators

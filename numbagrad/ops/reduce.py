@@ -11,9 +11,7 @@ import numpy as np
 
 from .. import dtypes, return_types
 from ..tensor import Tensor, method, wrap
-from . import elementwise as E
-from . import reduction as R
-from . import view as V
+from . import elementwise as E, reduction as R, view as V
 from .export import check_kinds, check_tensor, public
 from .factor import svd
 from .shape import ints

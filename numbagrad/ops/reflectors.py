@@ -11,9 +11,7 @@ import numpy as np
 
 from .. import return_types
 from ..tensor import Tensor, wrap
-from . import elementwise as E
-from . import matrix_parts as P
-from . import view as V
+from . import elementwise as E, matrix_parts as P, view as V
 from .export import check_tensor, public
 from .matrices import check_matrix, check_same_dtype
 from .products import matmul

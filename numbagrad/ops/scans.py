@@ -9,10 +9,7 @@ import numpy as np
 
 from .. import return_types
 from ..tensor import Tensor, wrap
-from . import elementwise as E
-from . import reduce as D
-from . import shape as S
-from . import view as V
+from . import elementwise as E, reduce as D, shape as S, view as V
 from .export import check_tensor, public
 from .gather import gather_
 from .search import running_place

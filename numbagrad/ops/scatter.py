@@ -10,8 +10,7 @@ from .. import dtypes
 from ..dispatch import reads_values
 from ..inplace import update
 from ..tensor import Tensor, wrap
-from . import elementwise as E
-from . import view as V
+from . import elementwise as E, view as V
 from .export import check_tensor, public
 from .gather import (
     add_rows,

@@ -11,9 +11,7 @@ import numpy as np
 from .. import dtypes
 from ..kernels.series import i0
 from ..tensor import Tensor, wrap
-from . import elementwise as E
-from . import fourier
-from . import view as V
+from . import elementwise as E, fourier, view as V
 from .export import check_tensor, public
 from .windows import fold, unfold
 

@@ -9,11 +9,7 @@ import numpy as np
 from .. import dtypes, return_types
 from ..errors import LinAlgError
 from ..tensor import Tensor, wrap
-from . import elementwise as E
-from . import factor as F
-from . import inverses as I
-from . import matrix_parts as P
-from . import view as V
+from . import elementwise as E, factor as F, inverses as I, matrix_parts as P, view as V
 from .export import check_tensor, public
 from .linalg import transpose_last
 from .matrices import (

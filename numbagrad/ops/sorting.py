@@ -10,8 +10,7 @@ from .. import dtypes, return_types
 from ..creation import linspace
 from ..dispatch import reads_values, values_of
 from ..tensor import Tensor, wrap
-from . import elementwise as E
-from . import view as V
+from . import elementwise as E, view as V
 from .export import check_promoted, check_tensor, public
 from .gather import (
     _at,

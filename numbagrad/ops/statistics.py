@@ -11,12 +11,7 @@ from .. import dtypes
 from ..creation import linspace
 from ..dispatch import values_of
 from ..tensor import Tensor, wrap
-from . import elementwise as E
-from . import math as M
-from . import reduce as D
-from . import reduction as R
-from . import shape as S
-from . import view as V
+from . import elementwise as E, math as M, reduce as D, reduction as R, shape as S, view as V
 from .diagonals import diagonal
 from .export import check_tensor, public
 from .gather import gather_

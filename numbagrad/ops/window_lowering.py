@@ -16,8 +16,7 @@ import numpy as np
 
 from .. import dtypes
 from ..tensor import Tensor, wrap
-from . import elementwise as E
-from . import view as V
+from . import elementwise as E, view as V
 from .linalg import matmul, transpose_last
 from .reduction import sum_
 

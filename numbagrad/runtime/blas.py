@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numbagrad.runtime import compiler, openblas
-from numbagrad.runtime import layout as at
+from numbagrad.runtime import compiler, layout as at, openblas
 from numbagrad.runtime.vectorize import Hint
 
 _NAMES = {np.dtype(np.float32): "sgemm", np.dtype(np.float64): "dgemm"}

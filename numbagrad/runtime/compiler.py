@@ -17,8 +17,7 @@ import llvmlite
 from numbagrad import config
 from numbagrad.errors import CompileError
 from numbagrad.locks import free_in_child
-from numbagrad.runtime import cache as _cache
-from numbagrad.runtime import loader, vectorize
+from numbagrad.runtime import cache as _cache, loader, vectorize
 from numbagrad.runtime.vectorize import Hint
 
 SIGNATURES = ("kernel", "unary", "binary")

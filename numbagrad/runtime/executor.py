@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numbagrad.errors import NumbagradError
-from numbagrad.runtime import compiler, threads
-from numbagrad.runtime import layout as at
+from numbagrad.runtime import compiler, layout as at, threads
 from numbagrad.runtime.vectorize import Hint
 
 Args = tuple[np.ndarray, ...]

@@ -15,8 +15,7 @@ import time
 import numpy as np
 
 from numbagrad import config
-from numbagrad.runtime import compiler
-from numbagrad.runtime import layout as at
+from numbagrad.runtime import compiler, layout as at
 from numbagrad.runtime.vectorize import Hint
 
 _SPIN_NANOSECONDS = 30_000  # of an idle worker before it sleeps; waking it costs about 50 µs

@@ -15,7 +15,8 @@ class Ours:
     compile = staticmethod(ng.compile)
     sin, cos = staticmethod(ng.sin), staticmethod(ng.cos)
     array = staticmethod(lambda v: ng.tensor(v, dtype=ng.float64))
-    grad, vmap, jvp = (staticmethod(f) for f in (ng.func.grad, ng.func.vmap, ng.func.jvp))
+    grad, vmap = staticmethod(ng.func.grad), staticmethod(ng.func.vmap)
+    jvp = staticmethod(ng.func.jvp)
     jacfwd, jacrev = staticmethod(ng.func.jacfwd), staticmethod(ng.func.jacrev)
     custom_vjp, custom_jvp = ng.func.custom_vjp, ng.func.custom_jvp
 

@@ -1,8 +1,7 @@
 """Neural network functions with the names and signatures of ``torch.nn.functional``."""
 
 from ...ops.activation import prelu
-from . import recurrent as _recurrent
-from . import toplevel as _toplevel
+from . import recurrent as _recurrent, toplevel as _toplevel
 from .activation import (
     celu,
     celu_,

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...inplace import in_place
-from ...ops import elementwise as E
-from ...ops import nn
+from ...ops import elementwise as E, nn
 from ...ops.activation import hardshrink as _hardshrink
 from ...ops.export import accepts_out, check_tensor, public
 from ...tensor import Tensor

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 
 from ...creation import ones
-from ...ops import elementwise as E
-from ...ops import nn
+from ...ops import elementwise as E, nn
 from ...ops.arrange import repeat_interleave
 from ...ops.diagonals import tril
 from ...ops.export import check_tensor

@@ -7,8 +7,7 @@ from typing import Any
 
 from ... import dtypes
 from ...dispatch import values_of
-from ...ops import elementwise as E
-from ...ops import math, nn
+from ...ops import elementwise as E, math, nn
 from ...ops.export import check_tensor
 from ...tensor import Tensor
 from .linear import pairwise_distance

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...ops import conv as C
-from ...ops import view as V
+from ...ops import conv as C, view as V
 from ...ops.export import check_tensor, public
 from ...tensor import Tensor
 

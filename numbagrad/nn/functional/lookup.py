@@ -11,8 +11,7 @@ from ... import dtypes
 from ...creation import arange, from_numpy
 from ...dispatch import values_of
 from ...modes import no_grad
-from ...ops import elementwise as E
-from ...ops import joining, math, nn, reduce, sorting
+from ...ops import elementwise as E, joining, math, nn, reduce, sorting
 from ...ops.export import check_tensor
 from ...ops.gather import add_rows
 from ...tensor import Tensor

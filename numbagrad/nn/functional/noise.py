@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from ...inplace import in_place
-from ...ops import elementwise as E
-from ...ops import nn
+from ...ops import elementwise as E, nn
 from ...ops.export import check_tensor, public
 from ...ops.scatter import scatter
 from ...sampling import rand

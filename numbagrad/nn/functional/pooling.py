@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...creation import from_numpy
-from ...ops import conv as C
-from ...ops import elementwise as E
+from ...ops import conv as C, elementwise as E
 from ...ops.export import accepts_out, check_tensor, public
 from ...ops.math import div
 from ...tensor import Tensor

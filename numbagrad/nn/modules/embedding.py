@@ -7,8 +7,7 @@ from typing import Any
 from ...creation import empty
 from ...modes import no_grad
 from ...tensor import Tensor
-from .. import functional as F
-from .. import init
+from .. import functional as F, init
 from ..module import Module
 from ..parameter import Parameter
 

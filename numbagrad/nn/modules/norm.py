@@ -8,8 +8,7 @@ from typing import Any
 from ...creation import ones, tensor, zeros
 from ...dtypes import int64
 from ...tensor import Tensor
-from .. import functional as F
-from .. import init
+from .. import functional as F, init
 from ..module import Module
 from ..parameter import new_parameter
 

@@ -10,8 +10,7 @@ from typing import Any
 from ...creation import full
 from ...ops.diagonals import triu
 from ...tensor import Tensor
-from .. import functional as F
-from .. import init
+from .. import functional as F, init
 from ..containers import ModuleList
 from ..module import Module
 from .attention import MultiheadAttention
