@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.polynomial.chebyshev import chebval
 
-from .series import i0, i1
+from numbagrad.kernels.series import i0, i1
 
 Array = np.ndarray[Any, Any]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .reference import digamma, erfc, lgamma
+from numbagrad.kernels.reference import digamma, erfc, lgamma
 
 Array = np.ndarray[Any, Any]
 

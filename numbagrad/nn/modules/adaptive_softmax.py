@@ -40,8 +40,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         RuntimeError: in `forward`, shapes that do not fit or a target that is no class.
 
     >>> import numbagrad as ng
-    >>> m = ng.nn.AdaptiveLogSoftmaxWithLoss(8, 20, cutoffs=[5, 10])
-    >>> m(ng.randn(3, 8), ng.tensor([0, 7, 19])).output.shape
+    >>> m = ng.nn.AdaptiveLogSoftmaxWithLoss(16, 20, cutoffs=[5, 10])
+    >>> m(ng.randn(3, 16), ng.tensor([0, 7, 19])).output.shape
     numbagrad.Size([3])
     """
 
