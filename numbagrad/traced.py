@@ -12,6 +12,7 @@ from .codegen.program import Executable
 from .errors import ModifiedError
 from .ir.graph import Graph
 from .ir.trace import GradientStep, TraceTracer
+from .runtime import memory
 from .surroundings import Fact, Named
 from .tensor import Tensor
 
@@ -146,7 +147,7 @@ class Traced:
         changed = [find(c.target, tensors) for c in self.changed]
         others = list({id(t): t for t in (*changed, *tensors)}.values())
         arrays = arrays_of(others)
-        if len({owner_id(a) for a in arrays}) == len(others):
+        if len({id(memory.owner(a)) for a in arrays}) == len(others):
             return False
         array_of = {id(t): a for t, a in zip(others, arrays, strict=True)}
         return any(
@@ -163,8 +164,3 @@ def arrays_of(tensors: Sequence[Tensor]) -> list[Any]:
             break  # leaked from a trace: using it is the error to raise
         arrays = [t._data for t in tensors]
     return arrays
-
-
-def owner_id(a: Any) -> int:
-    """Equal for arrays in the memory of one and the same."""
-    return id(a if a.base is None else a.base)

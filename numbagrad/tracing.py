@@ -23,10 +23,11 @@ from .locks import free_in_child
 from .modes import changing, thread
 from .ops.view import alias
 from .residuals import recomputed, roots_of, shared
+from .runtime import memory
 from .surroundings import Fact, Named, Surroundings
 from .tape import AccumulateGrad, Edge, gradient_edge, observe
 from .tensor import INFERENCE, Tensor, wrap
-from .traced import Change, GradOf, Made, Ref, Result, Traced, find, owner_id
+from .traced import Change, GradOf, Made, Ref, Result, Traced, find
 from .views import refresh
 
 _ndarray = np.ndarray
@@ -201,7 +202,7 @@ class _Call:
         ]
         found = []
         for (a, s, x), (b, t, y) in combinations(everything, 2):
-            if owner_id(x) != owner_id(y) or not np.shares_memory(x, y):
+            if memory.owner(x) is not memory.owner(y) or not np.shares_memory(x, y):
                 continue
             keys = {ref if isinstance(ref, int) else id(ref) for ref in (a, b)}
             related = not isinstance(a, int) and not isinstance(b, int) and _base(s) is _base(t)

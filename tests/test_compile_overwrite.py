@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import numbagrad as ng
+from numbagrad.codegen.overwrite import apart
+from numbagrad.runtime import memory
 
 SIZE = 300
 
@@ -135,6 +137,17 @@ def test_steps_of_an_optimizer():
 
     for a, b in zip(run(ng.compile), run(lambda f: f), strict=True):
         assert ng.allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_parts_of_pooled_memory():
+    """A large result lies in a block; what is a view of it does, too."""
+    make = ng.compile(lambda x: x * 2 + 1)
+    p = make(ng.rand(600, 600))
+    part = p.detach()[1:]
+    whole, inside = p._data, part._data
+    assert type(whole.base) is memory.Block and np.shares_memory(whole, inside)
+    assert memory.owner(whole) is memory.owner(inside)
+    assert not apart([whole, inside], [0]) and apart([whole, make(p)._data], [0])
 
 
 @pytest.mark.parametrize("share", ["detached", "an array", "a buffer"])

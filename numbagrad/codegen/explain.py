@@ -40,7 +40,7 @@ def describe(plan: Plan) -> list[str]:
                     ends = ""
                     if k.what.op is FUSED:
                         ends = f"; the group ends: {_why(plan, k.what, v, readers)}"
-                    lines.append(f"        {names[v]} in {_where(plan, v)}{ends}")
+                    lines.append(f"        {names[v]} in {_where(plan, v, names)}{ends}")
     outs = [b for b in plan.buffers if b.kind == "out"]
     results = sum(math.prod(b.shape) * b.dtype.itemsize for b in outs)
     turns = sum(b.kind == "arena" for b in plan.buffers)
@@ -51,11 +51,11 @@ def describe(plan: Plan) -> list[str]:
     return lines
 
 
-def _where(plan: Plan, v: Var) -> str:
+def _where(plan: Plan, v: Var, names: dict[Var, str]) -> str:
     place = plan.places[v]
     buffer = plan.buffers[place.buffer]
     if buffer.kind == "in":
-        return f"place of {names_of(plan.graph)[plan.overwritten[v]]}, which it replaces"
+        return f"place of {names[plan.overwritten[v]]}, which it replaces"
     if buffer.kind == "arena":
         return f"the arena at {buffer.at + place.offset}"
     inside = f" at {place.offset}" if place.offset or place.shape != buffer.shape else ""

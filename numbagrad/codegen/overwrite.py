@@ -71,7 +71,7 @@ def apart(arrays: Sequence[Array], changed: Sequence[int]) -> bool:
 
     They can if they share memory with none of them, as far as is known whose it is.
     """
-    owners = [id(a) if a.base is None else _owner(a) for a in arrays]
+    owners = [id(a) if a.base is None else _known_owner(a) for a in arrays]
     if len(set(owners)) < len(owners):
         counts = Counter(owners)
         if any(counts[owners[i]] > 1 for i in changed):
@@ -82,5 +82,6 @@ def apart(arrays: Sequence[Array], changed: Sequence[int]) -> bool:
 _UNKNOWN = 0
 
 
-def _owner(a: Array) -> int:
-    return id(a.base) if isinstance(a.base, np.ndarray | memory.Block) else _UNKNOWN
+def _known_owner(a: Array) -> int:
+    owner = memory.owner(a)
+    return id(owner) if isinstance(owner, np.ndarray | memory.Block) else _UNKNOWN

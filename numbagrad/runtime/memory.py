@@ -117,6 +117,14 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     return array if array.dtype is dtype else array.view(dtype)
 
 
+def owner(a: Array) -> Any:
+    """What the memory of an array belongs to: itself, another array, a block, a foreign object."""
+    base = a.base
+    while isinstance(base, np.ndarray) and base.base is not None:  # a view in a block
+        base = base.base
+    return a if base is None else base
+
+
 def release() -> None:
     """Give all unused blocks back to the system."""
     while _free:
